@@ -1,0 +1,30 @@
+//! The transports by their Bayeux names.
+
+use serde::{Deserialize, Serialize};
+
+/// How a client talks to the server: Bayeux's "connection type".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Transport {
+    /// `long-polling`: JSON in the body of a POST, answered when there is something to say.
+    #[serde(rename = "long-polling")]
+    LongPolling,
+    /// `callback-polling`: the same through a `<script>` element (JSONP).
+    #[serde(rename = "callback-polling")]
+    CallbackPolling,
+}
+
+impl Transport {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LongPolling => "long-polling",
+            Self::CallbackPolling => "callback-polling",
+        }
+    }
+
+    /// The transport of this name, if it is one of ours.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::LongPolling, Self::CallbackPolling].into_iter().find(|it| it.name() == name)
+    }
+}
