@@ -5,19 +5,35 @@ extern crate alloc;
 extern crate std;
 
 mod channel;
+mod codec;
 mod config;
 mod entropy;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
 mod json;
 mod limits;
+mod message;
+mod server;
 mod time;
 mod transport;
 
 pub use channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Pattern};
+pub use codec::{DecodeError, Decoder, encode};
 pub use config::{Config, ConfigError};
 pub use entropy::Entropy;
 pub use id::{BrowserId, LinkId, SessionId, ShardTag};
 pub use json::Json;
 pub use limits::Limits;
+pub use message::{
+    Advice, BayeuxError, ClientAdvice, Events, Message, MessageParts, Parcel, Reconnect, Reply,
+    ReplyChannel, Request, RequestKind, Subscription, Verb,
+};
+pub use server::{
+    Answer, AskCreate, AskHandshake, AskListen, AskPublish, AskSubscribe, ChannelView, Command,
+    Denial, Event, Input, LinkInfo, ListenVerdict, Operation, Output, Question, Receipt, Refusal,
+    RemovedReason, ResumeCause, RuleList, Rules, Ruling, Server, SessionView, Stats, Ticket,
+    Timing, Verdict,
+};
 pub use time::Time;
 pub use transport::Transport;

@@ -77,6 +77,19 @@ impl Pattern {
         }
     }
 
+    /// Whether everything that `other` matches is matched by this pattern, too.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self.reach, other.reach) {
+            (Reach::Exact, _) => self == other,
+            (Reach::One, Reach::Exact | Reach::One) => match self.below(&other.text) {
+                Some(rest) => !rest.contains('/'),
+                None => false,
+            },
+            (Reach::One, Reach::Deep) => false,
+            (Reach::Deep, _) => self.below(&other.text).is_some(),
+        }
+    }
+
     /// What kind of channel the prefix belongs to: `/meta/**` is [`ChannelKind::Meta`].
     pub fn kind(&self) -> ChannelKind {
         kind_of(&self.text)
@@ -154,6 +167,28 @@ mod tests {
             for name in *no {
                 assert!(!pattern.matches(&ChannelName::parse(name).unwrap()), "{pattern} {name}");
             }
+        }
+    }
+
+    #[test]
+    fn covers_what_is_narrower() {
+        let covers = |one: &str, other: &str| {
+            Pattern::parse(one).unwrap().covers(&Pattern::parse(other).unwrap())
+        };
+        for (one, other) in [
+            ("/a", "/a"),
+            ("/a/*", "/a/b"),
+            ("/a/*", "/a/*"),
+            ("/a/**", "/a/*"),
+            ("/a/**", "/a/b/**"),
+            ("/**", "/a/b/c"),
+        ] {
+            assert!(covers(one, other), "{one} {other}");
+        }
+        for (one, other) in
+            [("/a", "/a/*"), ("/a/*", "/a/**"), ("/a/*", "/a"), ("/a/**", "/**"), ("/a/**", "/a")]
+        {
+            assert!(!covers(one, other), "{one} {other}");
         }
     }
 

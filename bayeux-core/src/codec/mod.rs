@@ -1,0 +1,11 @@
+//! Bytes to [`Request`](crate::Request)s, [`Parcel`](crate::Parcel)s to bytes.
+//!
+//! Both directions run outside the machine, so outside any lock. Decoding looks only at the
+//! envelope: `data` and `ext` are skipped over (which checks their syntax) and kept as they came.
+
+mod decode;
+mod encode;
+mod envelope;
+
+pub use decode::{DecodeError, Decoder};
+pub use encode::encode;

@@ -1,0 +1,15 @@
+//! What travels: [`Request`]s come in, [`Reply`]s and [`Message`]s go out in a [`Parcel`].
+
+mod advice;
+mod error;
+mod parcel;
+mod reply;
+mod request;
+mod shared;
+
+pub use advice::{Advice, Reconnect};
+pub use error::BayeuxError;
+pub use parcel::{Events, Parcel};
+pub use reply::{Reply, ReplyChannel};
+pub use request::{ClientAdvice, Request, RequestKind, Subscription, Verb};
+pub use shared::{Message, MessageParts};

@@ -1,0 +1,94 @@
+//! [`Reply`]: the answer to one request, as data.
+
+use super::{Advice, BayeuxError, Request, RequestKind, Verb};
+use crate::id::SessionId;
+use crate::json::Json;
+
+/// The answer to one request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reply {
+    /// The request's id, as it came.
+    pub id: Option<Json>,
+    /// The request's channel.
+    pub channel: ReplyChannel,
+    /// `None` when the request was done, else why it was not.
+    pub outcome: Result<(), Option<BayeuxError>>,
+    /// The new session, on a successful handshake reply only.
+    pub client: Option<SessionId>,
+    /// The request's `subscription`, as it came.
+    pub subscription: Option<Json>,
+    /// What to do next.
+    pub advice: Option<Advice>,
+    /// Extension data for the client.
+    pub ext: Option<Json>,
+    /// How many events follow a handshake reply in its own parcel (`x-messages`).
+    pub messages: Option<usize>,
+}
+
+/// The channel that a reply names.
+#[derive(Clone, Debug)]
+pub enum ReplyChannel {
+    /// One of Bayeux's own.
+    Meta(Verb),
+    /// As the client wrote it.
+    Echo(Json),
+    /// The request had none.
+    Missing,
+}
+
+impl Reply {
+    /// A reply to `request`, successful until it is said otherwise.
+    /// Takes from the request what only the reply needs.
+    pub(crate) fn to(request: &mut Request) -> Self {
+        let (channel, subscription) = match &mut request.kind {
+            RequestKind::Publish { echo, .. } => {
+                (ReplyChannel::Echo(core::mem::replace(echo, Json::NULL)), None)
+            }
+            RequestKind::Faulty { echo, .. } => {
+                (echo.take().map_or(ReplyChannel::Missing, ReplyChannel::Echo), None)
+            }
+            RequestKind::Subscribe(subscription) => {
+                (ReplyChannel::Meta(Verb::Subscribe), subscription.echo.take())
+            }
+            RequestKind::Unsubscribe(subscription) => {
+                (ReplyChannel::Meta(Verb::Unsubscribe), subscription.echo.take())
+            }
+            RequestKind::Handshake { .. } => (ReplyChannel::Meta(Verb::Handshake), None),
+            RequestKind::Connect { .. } => (ReplyChannel::Meta(Verb::Connect), None),
+            RequestKind::Disconnect => (ReplyChannel::Meta(Verb::Disconnect), None),
+        };
+        Self {
+            id: request.id.take(),
+            channel,
+            outcome: Ok(()),
+            client: None,
+            subscription,
+            advice: None,
+            ext: None,
+            messages: None,
+        }
+    }
+
+    /// The same reply, unsuccessful.
+    pub(crate) fn fail(mut self, error: BayeuxError) -> Self {
+        self.outcome = Err(Some(error));
+        self
+    }
+
+    /// The same reply with advice.
+    pub(crate) fn advise(mut self, advice: Advice) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// Whether the request was done.
+    pub fn is_successful(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
+    /// Whether this answers the given meta channel.
+    pub fn answers(&self, verb: Verb) -> bool {
+        matches!(self.channel, ReplyChannel::Meta(it) if it == verb)
+    }
+}

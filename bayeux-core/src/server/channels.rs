@@ -1,0 +1,230 @@
+//! [`Channels`]: the channels in use, found by name or by what they match.
+//!
+//! Every pattern in use is a channel of its own, with settings, listeners and subscribers. They
+//! stand in three maps by how far they reach, keyed by their prefix, so that a publish finds all of
+//! its channels with two look-ups for each segment of its name, on slices of that name, whatever
+//! else the server holds.
+
+use alloc::collections::BTreeSet;
+
+use smallvec::SmallVec;
+
+use super::keyed::{Keyed, Map};
+use super::session::SessionKey;
+use crate::channel::{ChannelName, ChannelSettings, Pattern, Reach};
+use crate::entropy::Entropy;
+use crate::time::Time;
+
+slotmap::new_key_type! {
+    pub(super) struct ChannelKey;
+}
+
+/// The channels that concern one message.
+pub(super) type Matches = SmallVec<[ChannelKey; 8]>;
+
+pub(super) struct Channel {
+    pub(super) pattern: Pattern,
+    pub(super) settings: ChannelSettings,
+    pub(super) subscribers: BTreeSet<SessionKey>,
+    /// Whether the application wants to see this channel's messages before they are delivered.
+    pub(super) listened: bool,
+    /// When the channel was last used.
+    pub(super) used: Time,
+    /// Whether a timer will look after this channel.
+    pub(super) watched: bool,
+}
+
+impl Channel {
+    /// Whether nothing but its settings would be lost with the channel, and these may be.
+    pub(super) fn is_idle(&self) -> bool {
+        self.subscribers.is_empty() && !self.listened && !self.settings.persistent
+    }
+}
+
+pub(super) struct Channels {
+    table: slotmap::SlotMap<ChannelKey, Channel>,
+    exact: Map<ChannelText, ChannelKey>,
+    /// `/a/*` under `/a`.
+    one: Map<ChannelText, ChannelKey>,
+    /// `/a/**` under `/a`.
+    deep: Map<ChannelText, ChannelKey>,
+    /// How many channels are listened to.
+    listened: usize,
+}
+
+type ChannelText = alloc::boxed::Box<str>;
+
+impl Channels {
+    pub(super) fn new(entropy: &mut dyn Entropy) -> Self {
+        let mut map = || Map::with_hasher(Keyed::new(entropy));
+        Self {
+            table: slotmap::SlotMap::with_key(),
+            exact: map(),
+            one: map(),
+            deep: map(),
+            listened: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn get(&self, key: ChannelKey) -> Option<&Channel> {
+        self.table.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: ChannelKey) -> Option<&mut Channel> {
+        self.table.get_mut(key)
+    }
+
+    pub(super) fn find(&self, pattern: &Pattern) -> Option<ChannelKey> {
+        self.map(pattern.reach()).get(pattern.prefix()).copied()
+    }
+
+    pub(super) fn find_name(&self, name: &ChannelName) -> Option<ChannelKey> {
+        self.exact.get(name.as_str()).copied()
+    }
+
+    /// Makes a channel that is not there yet.
+    pub(super) fn insert(&mut self, pattern: Pattern, now: Time) -> ChannelKey {
+        let (reach, prefix) = (pattern.reach(), pattern.prefix().into());
+        let key = self.table.insert(Channel {
+            pattern,
+            settings: ChannelSettings::default(),
+            subscribers: BTreeSet::new(),
+            listened: false,
+            used: now,
+            watched: false,
+        });
+        self.map_mut(reach).insert(prefix, key);
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: ChannelKey) -> Option<Channel> {
+        let channel = self.table.remove(key)?;
+        self.listened -= usize::from(channel.listened);
+        let (reach, prefix) = (channel.pattern.reach(), channel.pattern.prefix());
+        match reach {
+            Reach::Exact => self.exact.remove(prefix),
+            Reach::One => self.one.remove(prefix),
+            Reach::Deep => self.deep.remove(prefix),
+        };
+        Some(channel)
+    }
+
+    /// The channels that concern a message on `name`, from the root to the leaf: `/**`, `/a/**`,
+    /// `/a/*`, `/a/b` for `/a/b`. Listeners run in this order.
+    pub(super) fn matching(&self, name: &str) -> Matches {
+        let mut matches = Matches::new();
+        let last = name.rfind('/').unwrap_or_default();
+        if !self.deep.is_empty() {
+            let slashes = name.bytes().enumerate().filter(|&(_, byte)| byte == b'/');
+            matches.extend(slashes.filter_map(|(at, _)| self.deep.get(&name[..at]).copied()));
+        }
+        if !self.one.is_empty() {
+            matches.extend(self.one.get(&name[..last]).copied());
+        }
+        matches.extend(self.exact.get(name).copied());
+        matches
+    }
+
+    /// Sets whether the application wants to see this channel's messages.
+    pub(super) fn set_listened(&mut self, key: ChannelKey, listened: bool) {
+        let Some(channel) = self.table.get_mut(key) else { return };
+        self.listened -= usize::from(channel.listened);
+        channel.listened = listened;
+        self.listened += usize::from(listened);
+    }
+
+    /// Whether a listener waits for messages on `name`.
+    pub(super) fn is_listened(&self, name: &str) -> bool {
+        self.listened > 0
+            && self.matching(name).iter().any(|&key| self.get(key).is_some_and(|it| it.listened))
+    }
+
+    /// All channels, in the order of their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Channel> {
+        self.table.values()
+    }
+
+    fn map(&self, reach: Reach) -> &Map<ChannelText, ChannelKey> {
+        match reach {
+            Reach::Exact => &self.exact,
+            Reach::One => &self.one,
+            Reach::Deep => &self.deep,
+        }
+    }
+
+    fn map_mut(&mut self, reach: Reach) -> &mut Map<ChannelText, ChannelKey> {
+        match reach {
+            Reach::Exact => &mut self.exact,
+            Reach::One => &mut self.one,
+            Reach::Deep => &mut self.deep,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    struct Zero;
+    impl Entropy for Zero {
+        fn fill(&mut self, out: &mut [u8]) {
+            out.fill(0);
+        }
+    }
+
+    #[test]
+    fn finds_what_matches_from_root_to_leaf() {
+        let mut channels = Channels::new(&mut Zero);
+        let all = ["/a/b/c", "/a/b/*", "/a/**", "/**", "/a/b/**", "/*", "/a/*", "/a/b", "/x/**"];
+        for text in all {
+            channels.insert(Pattern::parse(text).unwrap(), Time::ZERO);
+        }
+        let names = |name: &str| -> Vec<String> {
+            let keys = channels.matching(name);
+            keys.iter().map(|&key| channels.get(key).unwrap().pattern.to_string()).collect()
+        };
+        assert_eq!(names("/a/b/c"), ["/**", "/a/**", "/a/b/**", "/a/b/*", "/a/b/c"]);
+        assert_eq!(names("/a/b"), ["/**", "/a/**", "/a/*", "/a/b"]);
+        assert_eq!(names("/a"), ["/**", "/*"]);
+    }
+
+    #[test]
+    fn the_same_as_matching_one_by_one() {
+        let mut channels = Channels::new(&mut Zero);
+        let patterns = ["/a", "/a/*", "/a/**", "/a/b", "/a/b/*", "/a/b/**", "/*", "/**", "/b/**"];
+        let patterns: Vec<_> = patterns.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        for pattern in &patterns {
+            channels.insert(pattern.clone(), Time::ZERO);
+        }
+        for name in ["/a", "/b", "/a/b", "/a/c", "/a/b/c", "/a/b/c/d", "/b/x", "/aa/b"] {
+            let name = ChannelName::parse(name).unwrap();
+            let mut found: Vec<_> = channels
+                .matching(name.as_str())
+                .iter()
+                .map(|&key| channels.get(key).unwrap().pattern.clone())
+                .collect();
+            let mut expected: Vec<_> =
+                patterns.iter().filter(|it| it.matches(&name)).cloned().collect();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_removed_channel_is_found_no_more() {
+        let mut channels = Channels::new(&mut Zero);
+        let pattern = Pattern::parse("/a/*").unwrap();
+        let key = channels.insert(pattern.clone(), Time::ZERO);
+        assert_eq!(channels.find(&pattern), Some(key));
+        assert!(channels.remove(key).is_some());
+        assert_eq!(channels.find(&pattern), None);
+        assert!(channels.matching("/a/b").is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! Commands: what the application wants.
+
+use super::input::{Command, Timing};
+use super::questions::ServerPublish;
+use super::session::{Overrides, SessionKey};
+use super::{Event, RemovedReason, Server};
+use crate::channel::{ChannelKind, ChannelSettings, Pattern};
+
+impl Server {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Publish { message, from, receipt } => {
+                self.server_publish(ServerPublish { message, from, receipt });
+            }
+            Command::Deliver { session, message } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.deliver(key, &message);
+                }
+            }
+            Command::Disconnect { session } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.remove_session(key, RemovedReason::DisconnectedByServer);
+                }
+            }
+            Command::BeginBatch { session } => {
+                let key = self.sessions.find_live(session);
+                if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
+                    session.batches += 1;
+                }
+            }
+            Command::EndBatch { session } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.end_batch(key);
+                }
+            }
+            Command::Subscribe { session, pattern } => {
+                let key = self.sessions.find_live(session);
+                if let (Some(key), ChannelKind::Broadcast) = (key, pattern.kind()) {
+                    self.subscribe_session(key, &pattern);
+                }
+            }
+            Command::Unsubscribe { session, pattern } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.unsubscribe_session(key, &pattern);
+                }
+            }
+            Command::SetTiming { session, timing } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.set_timing(key, timing);
+                }
+            }
+            Command::SetDelivery { session, connect_only, broadcast_to_publisher } => {
+                let key = self.sessions.find_live(session);
+                if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
+                    session.connect_only = connect_only.unwrap_or(session.connect_only);
+                    session.broadcast_to_publisher =
+                        broadcast_to_publisher.unwrap_or(session.broadcast_to_publisher);
+                }
+            }
+            Command::CreateChannel { pattern } => {
+                let key = self.create_channel(&pattern);
+                self.watch_channel(key);
+            }
+            Command::ConfigureChannel { pattern, settings } => self.configure(&pattern, settings),
+            Command::ListenChannel { pattern, listen } => self.listen_channel(&pattern, listen),
+            Command::RemoveChannel { pattern } => self.remove_channel(&pattern),
+            Command::SetRules(rules) => self.rules = rules,
+            Command::Drain { spread } => self.drain(spread),
+        }
+    }
+
+    fn set_timing(&mut self, key: SessionKey, timing: Timing) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Timing { timeout, interval, max_interval } = timing;
+        let overrides = Overrides { timeout, interval, max_interval };
+        session.overrides = (timing != Timing::default()).then(|| overrides.into());
+        session.advise = true;
+        // A connect that is held keeps its time, as on the Java server; silence counts anew.
+        if session.held.is_none() {
+            self.start_expiry(key);
+        }
+    }
+
+    fn configure(&mut self, pattern: &Pattern, settings: ChannelSettings) {
+        let key = self.create_channel(pattern);
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.settings = settings;
+        }
+        self.watch_channel(key);
+    }
+
+    fn listen_channel(&mut self, pattern: &Pattern, listen: bool) {
+        let key = match self.channels.find(pattern) {
+            Some(key) => key,
+            None if listen => self.create_channel(pattern),
+            None => return,
+        };
+        self.channels.set_listened(key, listen);
+        self.watch_channel(key);
+    }
+
+    fn remove_channel(&mut self, pattern: &Pattern) {
+        let Some(key) = self.channels.find(pattern) else { return };
+        let Some(channel) = self.channels.remove(key) else { return };
+        for &subscriber in &channel.subscribers {
+            if let Some(session) = self.sessions.get_mut(subscriber) {
+                session.unsubscribe(key);
+                let session = session.id;
+                self.tell(Event::Unsubscribed { session, channel: pattern.clone() });
+            }
+        }
+        self.tell(Event::ChannelRemoved { channel: channel.pattern });
+    }
+}

@@ -1,0 +1,202 @@
+//! `/meta/connect`: the heartbeat, held until there is something to say (Bayeux §4.2).
+//!
+//! A connect is held when it is alone in its payload, nothing urgent is queued (or a batch is open
+//! that will answer it), the session had a connect before, its browser has no other one held, and
+//! the time to hold it is not zero. It is answered by the first of: an event, its timeout, the end
+//! of the session, the end of the server. A second connect of the session takes its place, and
+//! losing the client's connection ends it without an answer.
+
+use core::time::Duration;
+
+use super::link::{Answering, LinkState};
+use super::payload::{InProgress, Payload, Step};
+use super::session::{SessionKey, State};
+use super::{Event, Outgoing, Refusal, ResumeCause, Server};
+use crate::id::LinkId;
+use crate::json::Json;
+use crate::message::{Advice, Reconnect, Reply, ReplyChannel, RequestKind, Verb};
+
+impl Server {
+    pub(super) fn connect(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        let InProgress { request, reply } = message;
+        let RequestKind::Connect { advice } = request.kind else { return Step::Done(reply) };
+        let draining = self.draining.is_some();
+        let (alone, closed) = (payload.alone, payload.closed);
+        let Some((key, session)) = payload.live_session(self) else { return Step::Done(reply) };
+        let was_connected = session.state == State::Connected;
+        session.state = State::Connected;
+        session.client_interval = advice.and_then(|it| it.interval);
+        session.advise |= advice.is_some();
+        let may_wait = !session.queue.is_urgent() || session.batches > 0;
+        if draining {
+            return Step::Done(self.connect_reply(key, reply));
+        }
+        if alone && !closed && may_wait {
+            if !self.has_room_to_hold(key, payload.link) {
+                return Step::Done(self.surplus_reply(key, reply));
+            }
+            self.leave_surplus(key);
+            let timeout = self.hold_time(key, advice.and_then(|it| it.timeout));
+            if was_connected && !timeout.is_zero() {
+                self.set_deadline(key, self.now + timeout);
+                return Step::Hold(reply.id);
+            }
+        }
+        Step::Done(self.connect_reply(key, reply))
+    }
+
+    fn hold_time(&self, key: SessionKey, asked: Option<Duration>) -> Duration {
+        asked
+            .or_else(|| self.sessions.get(key).map(|session| session.timeout(&self.config)))
+            .unwrap_or_default()
+    }
+
+    /// Whether the browser of this session may have one more connect held.
+    fn has_room_to_hold(&mut self, key: SessionKey, link: LinkId) -> bool {
+        let http2 = self.links.get(&link).is_some_and(|link| link.info.http2);
+        let limit = if http2 {
+            self.config.http2_max_sessions_per_browser
+        } else {
+            self.config.max_sessions_per_browser
+        };
+        let Some(limit) = limit else { return true };
+        let browser = self.sessions.get(key).and_then(|session| session.browser);
+        match browser.and_then(|browser| self.sessions.browser_mut(browser)) {
+            Some(browser) => browser.held < limit,
+            None => true,
+        }
+    }
+
+    /// The reply to a connect that is not held because its browser has too many: poll.
+    fn surplus_reply(&mut self, key: SessionKey, mut reply: Reply) -> Reply {
+        let interval = self.config.multi_session_interval;
+        if interval.is_zero() {
+            reply.outcome = Err(None);
+            let advice = Advice { multiple_clients: true, ..Advice::reconnect(Reconnect::None) };
+            self.start_expiry(key);
+            return reply.advise(advice);
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.surplus = true;
+        }
+        let mut advice = self.connect_reply(key, reply.clone()).advice.unwrap_or_default();
+        advice.reconnect = Some(Reconnect::Retry);
+        advice.interval = Some(interval);
+        advice.multiple_clients = true;
+        reply.advise(advice)
+    }
+
+    /// The session may be held (again): clients keep the last interval they were advised, so one
+    /// that was told to poll must be told to stop it (cometd.js replaces advice, never resets it).
+    fn leave_surplus(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.advise |= core::mem::take(&mut session.surplus);
+        }
+    }
+
+    /// Holds a connect; its deadline is set.
+    pub(super) fn hold(&mut self, payload: &Payload, id: Option<Json>) {
+        let link = payload.link;
+        let Some(key) = payload.session else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.held = Some(link);
+        self.held += 1;
+        let (session, timeout, browser) =
+            (session.id, session.deadline.since(self.now), session.browser);
+        if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
+            browser.held += 1;
+        }
+        if let Some(it) = self.links.get_mut(&link) {
+            it.state = LinkState::Held { session: key, id };
+        }
+        self.tell(Event::Suspended { session, link, timeout });
+    }
+
+    /// Lets go of the held connect: the browser's place, the link. The session's deadline becomes
+    /// its expiry.
+    fn release(&mut self, key: SessionKey, cause: ResumeCause) -> Option<LinkId> {
+        let session = self.sessions.get_mut(key)?;
+        let link = session.held.take()?;
+        self.held -= 1;
+        let (session, browser) = (session.id, session.browser);
+        if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
+            browser.held -= 1;
+        }
+        self.start_expiry(key);
+        self.tell(Event::Resumed { session, link, cause });
+        Some(link)
+    }
+
+    /// Answers the held connect, if there is one. Events join when the answer leaves.
+    pub(super) fn resume(&mut self, key: SessionKey, cause: ResumeCause) {
+        self.resume_with(key, cause, |_| {});
+    }
+
+    /// The same with a say in what is answered. Whether there was one.
+    pub(super) fn resume_with(
+        &mut self,
+        key: SessionKey,
+        cause: ResumeCause,
+        adjust: impl FnOnce(&mut Answering),
+    ) -> bool {
+        let Some(link) = self.release(key, cause) else { return false };
+        let Some(it) = self.links.get_mut(&link) else { return false };
+        let LinkState::Held { id, .. } = &mut it.state else { return false };
+        let reply = Reply {
+            id: id.take(),
+            channel: ReplyChannel::Meta(Verb::Connect),
+            outcome: Ok(()),
+            client: None,
+            subscription: None,
+            advice: None,
+            ext: None,
+            messages: None,
+        };
+        let reply = self.connect_reply(key, reply);
+        let mut answering =
+            Answering { session: Some(key), replies: alloc::vec![reply], ..Answering::default() };
+        adjust(&mut answering);
+        if let Some(it) = self.links.get_mut(&link) {
+            it.state = LinkState::Answering(answering.into());
+        }
+        self.outbox.push_back(Outgoing::Answer(link));
+        true
+    }
+
+    /// Another connect of the session arrived: the held one is refused.
+    pub(super) fn supersede(&mut self, key: SessionKey) {
+        if let Some(link) = self.release(key, ResumeCause::Superseded) {
+            self.stats.superseded_connects += 1;
+            self.refuse(link, Refusal::Superseded);
+        }
+    }
+
+    /// The connection of a held connect is gone.
+    pub(super) fn lose(&mut self, key: SessionKey, link: LinkId) {
+        if self.sessions.get(key).is_some_and(|session| session.held == Some(link)) {
+            self.release(key, ResumeCause::ConnectionLost);
+        }
+    }
+
+    /// Completes a successful connect reply, with advice if it is due.
+    fn connect_reply(&mut self, key: SessionKey, mut reply: Reply) -> Reply {
+        self.start_expiry(key);
+        let Some(session) = self.sessions.get_mut(key) else { return reply };
+        if core::mem::take(&mut session.advise) || self.draining.is_some() {
+            reply.advice = self.advice(key);
+        }
+        reply
+    }
+
+    /// The server's full advice for a session.
+    pub(super) fn advice(&mut self, key: SessionKey) -> Option<Advice> {
+        let session = self.sessions.get(key)?;
+        let mut advice = Advice::reconnect(Reconnect::Retry);
+        advice.interval = Some(session.interval(&self.config));
+        advice.timeout = Some(session.timeout(&self.config));
+        if let Some(spread) = self.draining {
+            advice.interval = Some(self.scatter(spread));
+        }
+        Some(advice)
+    }
+}

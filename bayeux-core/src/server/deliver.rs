@@ -1,0 +1,262 @@
+//! Delivery: into a session's queue, past its held connect, out in a parcel.
+
+use alloc::sync::Arc;
+
+use super::link::{Answering, LinkState};
+use super::queue::Offered;
+use super::session::{SessionKey, State};
+use super::timers::TimerKey;
+use super::{Event, Output, RemovedReason, ResumeCause, Server};
+use crate::channel::Overflow;
+use crate::id::LinkId;
+use crate::message::{Events, Message, Parcel, Verb};
+use crate::time::Time;
+
+/// How one message is to be queued.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// When the message must leave at the latest, if it may wait.
+    lazy: Option<Time>,
+    overflow: Overflow,
+}
+
+impl Server {
+    /// Queues a message for everybody who subscribes to its channel or to a wildcard that matches
+    /// it: one copy for each session, however many of its subscriptions match.
+    pub(super) fn fan_out(&mut self, message: &Arc<Message>, from: Option<SessionKey>) {
+        let matches = self.channels.matching(message.channel().as_str());
+        if matches.is_empty() {
+            return;
+        }
+        self.fan_outs += 1;
+        let fan_out = self.fan_outs;
+        let mut reached = core::mem::take(&mut self.reached);
+        let (mut lazy, mut lazy_timeout, mut overflow) = (message.is_lazy(), None, None);
+        for &key in &matches {
+            let Some(channel) = self.channels.get(key) else { continue };
+            let settings = &channel.settings;
+            // From root to leaf, so the most specific channel that says something has its way.
+            lazy |= settings.lazy;
+            lazy_timeout = settings.lazy_timeout.or(lazy_timeout);
+            overflow = settings.overflow.or(overflow);
+            let to_publisher = settings.broadcast_to_publisher.unwrap_or(true);
+            for &subscriber in &channel.subscribers {
+                let Some(session) = self.sessions.get_mut(subscriber) else { continue };
+                let own = from == Some(subscriber);
+                if own && !(to_publisher && session.broadcast_to_publisher) {
+                    continue;
+                }
+                if session.reached_by != fan_out {
+                    session.reached_by = fan_out;
+                    reached.push(subscriber);
+                }
+            }
+        }
+        let wait = lazy_timeout.unwrap_or(self.config.max_lazy_timeout);
+        let manner = Manner {
+            lazy: (lazy && !wait.is_zero()).then(|| self.now + wait),
+            overflow: overflow.unwrap_or(self.config.overflow),
+        };
+        for subscriber in reached.drain(..) {
+            self.enqueue(subscriber, message, manner);
+        }
+        self.reached = reached;
+    }
+
+    /// Queues a message for one session.
+    pub(super) fn deliver(&mut self, key: SessionKey, message: &Arc<Message>) {
+        let wait = self.config.max_lazy_timeout;
+        let lazy = (message.is_lazy() && !wait.is_zero()).then(|| self.now + wait);
+        self.enqueue(key, message, Manner { lazy, overflow: self.config.overflow });
+    }
+
+    fn enqueue(&mut self, key: SessionKey, message: &Arc<Message>, manner: Manner) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let limits = &self.config.limits;
+        let lazy = manner.lazy.is_some();
+        let dropped = match session.queue.offer(Arc::clone(message), lazy, manner.overflow, limits)
+        {
+            Offered::Queued => 0,
+            Offered::Displaced(count) => count,
+            Offered::Dropped => 1,
+            Offered::Overflowed => {
+                self.stats.overflowed_sessions += 1;
+                return self.remove_session(key, RemovedReason::Overflowed);
+            }
+        };
+        self.stats.events_queued += 1;
+        if dropped > 0 {
+            self.stats.events_dropped += dropped as u64;
+            let session = session.id;
+            self.tell(Event::EventsDropped { session, count: dropped });
+        }
+        match manner.lazy {
+            Some(at) => self.arm_lazy(key, at),
+            None => self.wake(key),
+        }
+    }
+
+    /// Answers the held connect if something urgent is queued and no batch is open.
+    pub(super) fn wake(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
+        if session.held.is_some() && session.batches == 0 && session.queue.is_urgent() {
+            self.resume(key, ResumeCause::Events);
+        }
+    }
+
+    /// Makes sure that lazy events leave at `at`; an earlier date stays.
+    fn arm_lazy(&mut self, key: SessionKey, at: Time) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        match session.lazy {
+            Some(armed) if armed <= at => return,
+            Some(armed) => self.timers.disarm(armed, TimerKey::Lazy(key)),
+            None => {}
+        }
+        session.lazy = Some(at);
+        self.timers.arm(at, TimerKey::Lazy(key));
+    }
+
+    pub(super) fn disarm_lazy(&mut self, key: SessionKey) {
+        if let Some(at) = self.sessions.get_mut(key).and_then(|session| session.lazy.take()) {
+            self.timers.disarm(at, TimerKey::Lazy(key));
+        }
+    }
+
+    pub(super) fn lazy_due(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.lazy = None;
+        if session.queue.hurry() {
+            self.wake(key);
+        }
+    }
+
+    /// Ends a batch.
+    pub(super) fn end_batch(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.batches = session.batches.saturating_sub(1);
+            self.wake(key);
+        }
+    }
+
+    /// Hands over the answer of a link, with the events that may leave with it.
+    pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Output> {
+        let it = self.links.get_mut(&link)?;
+        let LinkState::Answering(answering) = &mut it.state else { return None };
+        let Answering { session, mut replies, last_events, browser, in_batch } =
+            core::mem::take(&mut **answering);
+        let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
+        let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
+        it.state = LinkState::Sent { session, flight: None, starts_expiry: connect || handshake };
+
+        let mut events = last_events;
+        if let Some(key) = session.filter(|&key| self.may_carry_events(key, connect, handshake)) {
+            events = self.take_events(key, link);
+        }
+        if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
+            first.messages = Some(events.len());
+        }
+        self.stats.events_sent += events.len() as u64;
+        if let Some(key) = session {
+            if in_batch {
+                self.end_batch(key);
+            }
+            if connect || handshake {
+                self.answered(key);
+            }
+        }
+        Some(Output::Send { link, parcel: Parcel { replies, events, browser } })
+    }
+
+    /// Whether a session's queue may leave with an answer to these messages.
+    fn may_carry_events(&self, key: SessionKey, connect: bool, handshake: bool) -> bool {
+        let Some(session) = self.sessions.get(key) else { return false };
+        if handshake {
+            self.config.allow_message_delivery_during_handshake
+        } else {
+            // A farewell takes the first chance: there will be no connect of this session.
+            connect || !session.delivers_with_connect_only() || !session.is_live()
+        }
+    }
+
+    fn take_events(&mut self, key: SessionKey, link: LinkId) -> Events {
+        self.disarm_lazy(key);
+        let Some(session) = self.sessions.get_mut(key) else { return Events::new() };
+        let (events, flight) = session.queue.take();
+        if session.state == State::Farewell {
+            self.forget(key);
+        } else if let Some(it) = self.links.get_mut(&link) {
+            if let LinkState::Sent { flight: of_link, .. } = &mut it.state {
+                *of_link = Some(flight);
+            }
+        }
+        events
+    }
+
+    /// What became of a parcel.
+    pub(super) fn sent(&mut self, link: LinkId, delivered: bool) {
+        match self.links.get(&link).map(|it| &it.state) {
+            Some(&LinkState::Sent { session, flight, starts_expiry }) => {
+                self.links.remove(&link);
+                let Some(key) = session else { return };
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                if let Some(flight) = flight {
+                    if delivered {
+                        session.queue.confirm(flight);
+                    } else {
+                        let returned = session.queue.fail(flight);
+                        self.stats.events_returned += returned as u64;
+                    }
+                }
+                if starts_expiry {
+                    // The time that a large response took to leave does not count as silence.
+                    self.answered(key);
+                }
+                self.wake(key);
+            }
+            _ => self.stats.ignored_inputs += 1,
+        }
+    }
+
+    /// The client was answered: its silence counts from here, unless another connect is held or
+    /// the application is deciding about another message (which has a later deadline already).
+    fn answered(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
+        if session.held.is_none() {
+            let at = session.expiry(self.now, &self.config).max(session.deadline);
+            self.set_deadline(key, at);
+        }
+    }
+
+    /// The client of a link is gone.
+    pub(super) fn close(&mut self, link: LinkId) {
+        let Some(it) = self.links.get_mut(&link) else {
+            self.stats.ignored_inputs += 1;
+            return;
+        };
+        match &mut it.state {
+            LinkState::Open => {
+                self.links.remove(&link);
+            }
+            // What was accepted is processed to its end; only the answer has nowhere to go.
+            LinkState::Working(payload) => payload.closed = true,
+            LinkState::Held { session, .. } => {
+                let session = *session;
+                self.links.remove(&link);
+                self.lose(session, link);
+            }
+            LinkState::Answering(answering) => {
+                let answering = core::mem::take(&mut **answering);
+                self.links.remove(&link);
+                self.abandon(&answering);
+            }
+            LinkState::Sent { .. } => self.sent(link, false),
+        }
+    }
+
+    /// An answer that nobody will get, before any event was taken for it.
+    pub(super) fn abandon(&mut self, answering: &Answering) {
+        if let (Some(key), true) = (answering.session, answering.in_batch) {
+            self.end_batch(key);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The end of a session, from whichever side (Bayeux §4.5).
+
+use alloc::sync::Arc;
+
+use super::payload::{InProgress, Payload, Step};
+use super::session::{SessionKey, State};
+use super::timers::TimerKey;
+use super::{Event, RemovedReason, ResumeCause, Server};
+use crate::channel::ChannelName;
+use crate::message::{Advice, BayeuxError, Events, Message, Reconnect, Verb};
+
+impl Server {
+    /// A client's own disconnect.
+    pub(super) fn disconnect(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        if let Some(key) = payload.session {
+            self.remove_session(key, RemovedReason::Disconnected);
+        }
+        Step::Done(message.reply)
+    }
+
+    /// Ends a session: answers its held connect, ends its subscriptions, tells the application.
+    pub(super) fn remove_session(&mut self, key: SessionKey, reason: RemovedReason) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.state == State::Farewell {
+            // The application was told; what is left is the end of the wait for the client.
+            return self.forget(key);
+        }
+        let id = session.id;
+        if reason == RemovedReason::DisconnectedByServer {
+            if let Ok(channel) = ChannelName::parse(Verb::Disconnect.channel()) {
+                session.queue.push(Arc::new(Message::disconnect(channel)), false);
+            }
+        }
+        let last_events = match reason {
+            RemovedReason::Overflowed | RemovedReason::Expired => Events::new(),
+            RemovedReason::Disconnected | RemovedReason::DisconnectedByServer => {
+                if session.held.is_some() { session.queue.take().0 } else { Events::new() }
+            }
+        };
+        let answered = self.resume_with(key, ResumeCause::Removed, |answering| {
+            answering.session = None;
+            answering.last_events = last_events;
+            if let Some(reply) = answering.replies.first_mut() {
+                match reason {
+                    RemovedReason::Disconnected | RemovedReason::DisconnectedByServer => {
+                        reply.advice = Some(Advice::reconnect(Reconnect::None));
+                    }
+                    RemovedReason::Overflowed | RemovedReason::Expired => {
+                        reply.outcome = Err(Some(BayeuxError::SESSION_UNKNOWN));
+                        reply.advice = Some(Advice::HANDSHAKE);
+                    }
+                }
+            }
+        });
+        self.tell(Event::SessionRemoved { session: id, reason });
+        self.end_subscriptions(key);
+        let waits_for_client = match reason {
+            RemovedReason::DisconnectedByServer => !answered,
+            // A connect of this session is being decided about: it is to learn that the session
+            // was ended on purpose.
+            RemovedReason::Disconnected => {
+                self.sessions.get(key).is_some_and(|session| session.questions > 0)
+            }
+            RemovedReason::Expired | RemovedReason::Overflowed => false,
+        };
+        if waits_for_client {
+            self.disarm_lazy(key);
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.state = State::Farewell;
+            }
+        } else {
+            self.forget(key);
+        }
+    }
+
+    fn end_subscriptions(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let id = session.id;
+        for channel_key in core::mem::take(&mut session.subscriptions) {
+            let Some(channel) = self.channels.get_mut(channel_key) else { continue };
+            channel.subscribers.remove(&key);
+            let channel = channel.pattern.clone();
+            self.watch_channel(channel_key);
+            self.tell(Event::Unsubscribed { session: id, channel });
+        }
+    }
+
+    /// Drops the last trace of a session.
+    pub(super) fn forget(&mut self, key: SessionKey) {
+        self.disarm_lazy(key);
+        if let Some(session) = self.sessions.remove(key) {
+            self.timers.disarm(session.armed, TimerKey::Session(key));
+        }
+    }
+}

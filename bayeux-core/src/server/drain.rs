@@ -1,0 +1,30 @@
+//! Draining: the server's end, without a stampede to the next one.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{ResumeCause, Server};
+use crate::entropy::draw_u64;
+
+impl Server {
+    /// Answers every held connect with the advice to come back after a random time below
+    /// `spread`; from here on no connect is held and no session is made.
+    pub(super) fn drain(&mut self, spread: Duration) {
+        self.draining = Some(spread);
+        // The one place where all sessions are visited: it happens once in the server's life.
+        let held: Vec<_> =
+            self.sessions.iter().filter(|(_, it)| it.held.is_some()).map(|(key, _)| key).collect();
+        for key in held {
+            self.resume(key, ResumeCause::Draining);
+        }
+    }
+
+    /// A random time below `spread`, in whole milliseconds.
+    pub(super) fn scatter(&mut self, spread: Duration) -> Duration {
+        let millis = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+        match millis {
+            0 => Duration::ZERO,
+            _ => Duration::from_millis(draw_u64(&mut *self.entropy) % millis),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `/meta/handshake`: a new session (Bayeux §4.1).
+
+use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
+use super::question::{AskHandshake, Denial, Question, Ticket};
+use super::questions::Asker;
+use super::rules::Ruling;
+use super::session::Session;
+use super::{Event, Server};
+use crate::id::{BrowserId, SessionId};
+use crate::message::{Advice, BayeuxError, Reconnect, RequestKind};
+
+impl Server {
+    pub(super) fn handshake(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        let RequestKind::Handshake { too_new, transports } = &message.request.kind else {
+            return Step::Done(message.reply);
+        };
+        let never = Advice::reconnect(Reconnect::None);
+        if *too_new {
+            let reply = message.reply.fail(BayeuxError::VERSION_UNSUPPORTED);
+            return Step::Done(reply.advise(never));
+        }
+        let offered = &self.config.allowed_transports;
+        if transports.as_ref().is_some_and(|theirs| !theirs.iter().any(|it| offered.contains(it))) {
+            let reply = message.reply.fail(BayeuxError::CONNECTION_TYPES_UNSUPPORTED);
+            return Step::Done(reply.advise(never));
+        }
+        if let Some(spread) = self.draining {
+            let advice = Advice::reconnect(Reconnect::Handshake).interval(self.scatter(spread));
+            return Step::Done(message.reply.fail(BayeuxError::DRAINING).advise(advice));
+        }
+        if self.sessions.len() >= self.config.limits.sessions {
+            self.stats.refused_sessions += 1;
+            let again = Advice::reconnect(Reconnect::Handshake).interval(self.config.max_interval);
+            return Step::Done(message.reply.fail(BayeuxError::TOO_MANY_SESSIONS).advise(again));
+        }
+        match &self.rules.handshake {
+            Ruling::Allow => self.accept(payload, message),
+            Ruling::Deny(denial) => {
+                Step::Done(denied(message.reply, Stage::Handshake, denial.clone()))
+            }
+            Ruling::Ask => {
+                let (link, ext) = (payload.link, message.request.ext.clone());
+                let asked = self.ask(Asker::Payload(link), None, |number| {
+                    Question::Handshake(AskHandshake { ticket: Ticket::new(number), link, ext })
+                });
+                if asked {
+                    Step::Wait(message, Stage::Handshake)
+                } else {
+                    // Overload passes; the client may try again, but not at once.
+                    let advice =
+                        Advice::reconnect(Reconnect::Handshake).interval(self.config.max_interval);
+                    let denial = Denial::because(BUSY).advice(advice);
+                    Step::Done(denied(message.reply, Stage::Handshake, denial))
+                }
+            }
+        }
+    }
+
+    /// The client may have a session.
+    pub(super) fn accept(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        let mut reply = message.reply;
+        // While the application thought about it, the client may have gone (then nobody would ever
+        // use the session), and other handshakes may have taken the last places.
+        if payload.closed || self.draining.is_some() {
+            return Step::Done(reply.fail(BayeuxError::DRAINING));
+        }
+        if self.sessions.len() >= self.config.limits.sessions {
+            self.stats.refused_sessions += 1;
+            let again = Advice::reconnect(Reconnect::Handshake).interval(self.config.max_interval);
+            return Step::Done(reply.fail(BayeuxError::TOO_MANY_SESSIONS).advise(again));
+        }
+        let Some(info) = self.links.get(&payload.link).map(|link| link.info) else {
+            return Step::Done(reply);
+        };
+        let shard = self.config.shard_tag();
+        let id = SessionId::mint(shard, &mut *self.entropy);
+        let browser = match info.browser.filter(|&it| self.sessions.knows_browser(it)) {
+            Some(browser) => browser,
+            None => {
+                let browser = BrowserId::mint(shard, &mut *self.entropy);
+                payload.browser = Some(browser);
+                browser
+            }
+        };
+        let session = Session::new(id, Some(browser), info.transport, &self.config);
+        let key = self.sessions.insert(session);
+        payload.session = Some(key);
+        self.start_expiry(key);
+        self.tell(Event::SessionAdded { session: id, link: payload.link });
+        reply.client = Some(id);
+        reply.advice = self.advice(key);
+        Step::Done(reply)
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Link`]: one HTTP exchange, from its request to the fate of its response.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::payload::Payload;
+use super::queue::Flight;
+use super::session::SessionKey;
+use crate::id::BrowserId;
+use crate::json::Json;
+use crate::message::{Events, Reply};
+use crate::transport::Transport;
+
+/// What the driver knows about a link when it opens it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LinkInfo {
+    /// The transport that carries the link.
+    pub transport: Transport,
+    /// The browser cookie that came with the request.
+    pub browser: Option<BrowserId>,
+    /// Whether the request came over HTTP/2, where held connects do not use up the browser's
+    /// connections.
+    pub http2: bool,
+}
+
+impl LinkInfo {
+    /// A link of this transport, without a cookie, over HTTP/1.
+    pub fn new(transport: Transport) -> Self {
+        Self { transport, browser: None, http2: false }
+    }
+
+    /// Sets the browser cookie that came with the request.
+    #[must_use]
+    pub fn browser(mut self, browser: Option<BrowserId>) -> Self {
+        self.browser = browser;
+        self
+    }
+
+    /// Says whether the request came over HTTP/2.
+    #[must_use]
+    pub fn http2(mut self, http2: bool) -> Self {
+        self.http2 = http2;
+        self
+    }
+}
+
+pub(super) struct Link {
+    pub(super) info: LinkInfo,
+    pub(super) state: LinkState,
+}
+
+pub(super) enum LinkState {
+    /// Open, nothing received.
+    Open,
+    /// The payload is being processed, or its current message waits for an answer.
+    Working(Box<Payload>),
+    /// The payload was a connect that is held; its reply needs the id.
+    Held { session: SessionKey, id: Option<Json> },
+    /// There is an answer, which leaves when the driver polls.
+    Answering(Box<Answering>),
+    /// The answer was handed over; whether it got out is not known yet.
+    Sent {
+        session: Option<SessionKey>,
+        /// The events that left with it, if it could carry any.
+        flight: Option<Flight>,
+        /// Whether the answer was one after which the session's expiry counts.
+        starts_expiry: bool,
+    },
+}
+
+/// An answer that waits for the driver to poll. Events are added only then, so that whatever is
+/// queued until that moment leaves with it.
+#[derive(Default)]
+pub(super) struct Answering {
+    pub(super) session: Option<SessionKey>,
+    pub(super) replies: Vec<Reply>,
+    /// The last events of a session that is gone already.
+    pub(super) last_events: Events,
+    pub(super) browser: Option<BrowserId>,
+    /// Whether the payload's batch is still open on the session.
+    pub(super) in_batch: bool,
+}

@@ -1,0 +1,311 @@
+//! [`Server`]: the protocol as a state machine.
+//!
+//! One mutator, two polls. [`Server::handle`] takes what happened, [`Server::poll_output`] yields
+//! what is to be done about it, in one total order, and [`Server::poll_timeout`] says when to come
+//! back if nothing else happens. Nothing in here knows JSON, HTTP, threads or clocks.
+//!
+//! The rooms of this house, one noun or verb each:
+//!
+//! - `link`, `payload`: one exchange and the messages in it; a payload walks its messages one after
+//!   another and can be parked between any two steps while the application decides something.
+//! - `handshake`, `connect`, `subscribe`, `publish`, `disconnect`: what each message does.
+//! - `session`, `queue`, `channels`, `timers`, `questions`, `rules`: what the server remembers.
+//! - `deliver`: how an event gets into a queue, wakes a connect, and leaves in a parcel.
+//! - `command`, `drain`: what the application wants.
+//! - `input`, `output`, `question`, `event`, `stats`, `view`: the words of the interface.
+
+mod channels;
+mod command;
+mod connect;
+mod deliver;
+mod disconnect;
+mod drain;
+mod event;
+mod handshake;
+mod input;
+mod keyed;
+mod link;
+mod output;
+mod payload;
+mod publish;
+mod question;
+mod questions;
+mod queue;
+mod rules;
+mod session;
+mod stats;
+mod subscribe;
+mod timers;
+mod view;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use channels::{ChannelKey, Channels};
+use keyed::{Keyed, Map};
+use link::{Link, LinkState};
+use questions::Questions;
+use session::{SessionKey, Sessions};
+use timers::{TimerKey, Timers};
+
+pub use event::{Event, RemovedReason, ResumeCause};
+pub use input::{Command, Input, Receipt, Timing};
+pub use link::LinkInfo;
+pub use output::{Output, Refusal};
+pub use question::{
+    Answer, AskCreate, AskHandshake, AskListen, AskPublish, AskSubscribe, Denial, ListenVerdict,
+    Operation, Question, Ticket, Verdict,
+};
+pub use rules::{RuleList, Rules, Ruling};
+pub use stats::Stats;
+pub use view::{ChannelView, SessionView};
+
+use crate::config::{Config, ConfigError};
+use crate::entropy::Entropy;
+use crate::id::{LinkId, SessionId};
+use crate::time::Time;
+
+/// A Bayeux server without input, output, clock or randomness of its own.
+///
+/// The same inputs at the same times, with the same entropy and polled at the same points, give
+/// the same outputs to the byte.
+pub struct Server {
+    config: Config,
+    entropy: Box<dyn Entropy>,
+    /// The latest time that was passed in.
+    now: Time,
+    sessions: Sessions,
+    channels: Channels,
+    links: Map<LinkId, Link>,
+    timers: Timers,
+    questions: Questions,
+    rules: Rules,
+    outbox: VecDeque<Outgoing>,
+    /// Set while the server prepares for its end: how far returning clients are spread.
+    draining: Option<Duration>,
+    /// The number of the latest fan-out; sessions remember which one reached them last.
+    fan_outs: u64,
+    /// Room for the subscribers of one fan-out, kept between them.
+    reached: Vec<SessionKey>,
+    held: usize,
+    stats: Stats,
+}
+
+enum Outgoing {
+    Ready(Output),
+    /// The link has an answer whose events are taken when it is popped.
+    Answer(LinkId),
+}
+
+impl Server {
+    /// A server at time `now`.
+    ///
+    /// `entropy` must be the operating system's generator in production: session ids are drawn
+    /// from it.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration does not make sense.
+    pub fn new(
+        config: Config,
+        mut entropy: Box<dyn Entropy>,
+        now: Time,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let (sessions, channels) = (Sessions::new(&mut entropy), Channels::new(&mut entropy));
+        let links = Map::with_hasher(Keyed::new(&mut entropy));
+        Ok(Self {
+            config,
+            entropy,
+            now,
+            sessions,
+            channels,
+            links,
+            timers: Timers::default(),
+            questions: Questions::default(),
+            rules: Rules::default(),
+            outbox: VecDeque::new(),
+            draining: None,
+            fan_outs: 0,
+            reached: Vec::new(),
+            held: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Takes one input. Never fails: a peer's mistake becomes a reply, and an input about
+    /// something that is gone (a race with its end) is counted and otherwise ignored.
+    ///
+    /// Times should not run backwards; one that does counts as the latest seen.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        self.ring();
+        match input {
+            Input::Open { link, info } => self.open(link, info),
+            Input::Receive { link, payload } => self.receive(link, payload),
+            Input::Sent { link, delivered } => self.sent(link, delivered),
+            Input::Close { link } => self.close(link),
+            Input::Answer(answer) => self.answer(answer),
+            Input::Command(command) => self.command(command),
+            Input::Relay(message) => self.fan_out(&message, None),
+            Input::Tick => {}
+        }
+    }
+
+    /// The next thing to do, in the order of the causes.
+    ///
+    /// Outputs may be drained after each input or after several. An answer keeps the place where
+    /// it became due, but the events in it are taken when it is popped: what was queued until then
+    /// leaves with it.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        loop {
+            match self.outbox.pop_front()? {
+                Outgoing::Ready(output) => return Some(output),
+                Outgoing::Answer(link) => {
+                    if let Some(output) = self.dispatch(link) {
+                        return Some(output);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When to call [`Server::handle`] with [`Input::Tick`] if nothing happens before. It may be
+    /// earlier than anything is due, never later.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.sessions.len(),
+            browsers: self.sessions.browsers(),
+            channels: self.channels.len(),
+            links: self.links.len(),
+            questions: self.questions.len(),
+            held: self.held,
+            ..self.stats
+        }
+    }
+
+    /// Does what is due.
+    fn ring(&mut self) {
+        while let Some(key) = self.timers.pop_due(self.now) {
+            match key {
+                TimerKey::Session(session) => self.session_due(session),
+                TimerKey::Lazy(session) => self.lazy_due(session),
+                TimerKey::Channel(channel) => self.channel_due(channel),
+                TimerKey::Question(question) => self.question_due(question),
+            }
+        }
+    }
+
+    fn session_due(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.deadline > self.now {
+            // The deadline moved on since the timer was armed.
+            session.armed = session.deadline;
+            self.timers.arm(session.armed, TimerKey::Session(key));
+        } else if session.held.is_some() {
+            // Its entry is spent; resuming the connect sets the next deadline.
+            session.armed = Time::FAR_FUTURE;
+            self.resume(key, ResumeCause::Timeout);
+        } else {
+            session.armed = Time::FAR_FUTURE;
+            self.stats.expired_sessions += 1;
+            self.remove_session(key, RemovedReason::Expired);
+        }
+    }
+
+    /// Sets when the session's held connect is answered or the session expires.
+    fn set_deadline(&mut self, key: SessionKey, at: Time) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.deadline = at;
+        if at < session.armed {
+            self.timers.disarm(session.armed, TimerKey::Session(key));
+            session.armed = at;
+            self.timers.arm(at, TimerKey::Session(key));
+        }
+    }
+
+    /// Starts to count the session's silence: its client was answered, or lost.
+    fn start_expiry(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get(key) {
+            self.set_deadline(key, session.expiry(self.now, &self.config));
+        }
+    }
+
+    /// Counts a sign of life that is no connect: the session lasts at least `max_interval` more.
+    fn postpone_expiry(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
+        if session.held.is_none() {
+            let at = session.deadline.max(self.now + session.max_interval(&self.config));
+            self.set_deadline(key, at);
+        }
+    }
+
+    /// The channel of this pattern, made if need be. Limits are for the caller to check.
+    fn create_channel(&mut self, pattern: &crate::channel::Pattern) -> ChannelKey {
+        if let Some(key) = self.channels.find(pattern) {
+            return key;
+        }
+        let key = self.channels.insert(pattern.clone(), self.now);
+        self.tell(Event::ChannelAdded { channel: pattern.clone() });
+        self.watch_channel(key);
+        key
+    }
+
+    /// Looks after a channel that may have become idle.
+    fn watch_channel(&mut self, key: ChannelKey) {
+        let grace = self.config.sweep_period * 3;
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        channel.used = self.now;
+        if channel.is_idle() && !channel.watched {
+            channel.watched = true;
+            self.timers.arm(self.now + grace, TimerKey::Channel(key));
+        }
+    }
+
+    fn channel_due(&mut self, key: ChannelKey) {
+        let grace = self.config.sweep_period * 3;
+        let Some(channel) = self.channels.get_mut(key) else { return };
+        channel.watched = false;
+        if !channel.is_idle() {
+            return;
+        }
+        let due = channel.used + grace;
+        if due > self.now {
+            channel.watched = true;
+            self.timers.arm(due, TimerKey::Channel(key));
+        } else if let Some(channel) = self.channels.remove(key) {
+            self.tell(Event::ChannelRemoved { channel: channel.pattern });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outbox.push_back(Outgoing::Ready(Output::Tell(event)));
+    }
+
+    fn refuse(&mut self, link: LinkId, refusal: Refusal) {
+        self.links.remove(&link);
+        self.outbox.push_back(Outgoing::Ready(Output::Refuse { link, refusal }));
+    }
+
+    /// The id of a session that may be gone.
+    fn session_id(&self, key: SessionKey) -> Option<SessionId> {
+        self.sessions.get(key).map(|session| session.id)
+    }
+
+    fn open(&mut self, link: LinkId, info: LinkInfo) {
+        let fresh = self.links.insert(link, Link { info, state: LinkState::Open }).is_none();
+        debug_assert!(fresh, "a link id was used twice");
+    }
+}

@@ -1,0 +1,376 @@
+//! [`Payload`]: the messages of one request, walked one after another.
+//!
+//! A message takes several steps (see [`Stage`]), and at some of them the application may have to
+//! be asked. Then the whole payload is parked in its link: the message in progress with the reply
+//! under construction, and the messages behind it. The answer (or its deadline) takes it up again.
+//! On resumption nothing that was true before is believed: the session may be gone, the client may
+//! be gone.
+//!
+//! While a payload is open that does not begin with a connect, its session's events are batched:
+//! what the payload causes shall leave with its own response instead of waking the held connect.
+
+use alloc::sync::Arc;
+use alloc::vec::{self, Vec};
+
+use super::link::{Answering, LinkState};
+use super::question::{AskListen, ListenVerdict, Question, Ticket, Verdict};
+use super::questions::{Asker, Decision};
+use super::session::{SessionKey, State};
+use super::{Denial, Outgoing, Refusal, Server};
+use crate::channel::ChannelName;
+use crate::id::{BrowserId, LinkId};
+use crate::json::Json;
+use crate::message::{
+    Advice, BayeuxError, Message, MessageParts, Reconnect, Reply, Request, RequestKind, Verb,
+};
+
+/// The messages of one request that are not answered yet, and the replies of those that are.
+pub(super) struct Payload {
+    pub(super) link: LinkId,
+    rest: vec::IntoIter<Request>,
+    /// Whether there is only one message: a connect is held only on its own.
+    pub(super) alone: bool,
+    /// The session of the first message; the others must belong to the same.
+    pub(super) session: Option<SessionKey>,
+    replies: Vec<Reply>,
+    /// The message that waits for the application.
+    parked: Option<Parked>,
+    /// Whether a batch of the session is open for the sake of this payload.
+    in_batch: bool,
+    /// Whether the client is gone. What was accepted is still processed.
+    pub(super) closed: bool,
+    /// The cookie that a handshake in this payload needs to have set.
+    pub(super) browser: Option<BrowserId>,
+}
+
+struct Parked {
+    message: InProgress,
+    stage: Stage,
+}
+
+/// A message with the reply under construction.
+pub(super) struct InProgress {
+    pub(super) request: Request,
+    pub(super) reply: Reply,
+}
+
+/// What is decided next about a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// Listeners of the meta channel.
+    ListenMeta,
+    /// May the client have a session?
+    Handshake,
+    /// May the subscription's n-th channel be created?
+    SubscribeCreate(usize),
+    /// May the session subscribe to the n-th channel?
+    Subscribe(usize),
+    /// May the channel to publish on be created?
+    PublishCreate,
+    /// May the session publish?
+    Publish,
+    /// Listeners of the channel and of the wildcards that match it.
+    ListenPublish,
+}
+
+/// Where a step left its message.
+pub(super) enum Step {
+    /// Answered.
+    Done(Reply),
+    /// Waiting for the application at this stage.
+    Wait(InProgress, Stage),
+    /// A connect that is held; only its id is needed to answer it.
+    Hold(Option<Json>),
+}
+
+impl Server {
+    pub(super) fn receive(&mut self, link: LinkId, requests: Vec<Request>) {
+        match self.links.get(&link) {
+            Some(it) if matches!(it.state, LinkState::Open) => {}
+            _ => {
+                self.stats.ignored_inputs += 1;
+                return;
+            }
+        }
+        self.stats.messages_received += requests.len() as u64;
+        let Some(first) = requests.first() else { return self.refuse(link, Refusal::Empty) };
+        let is_handshake =
+            |request: &Request| matches!(request.kind, RequestKind::Handshake { .. });
+        if requests.len() > 1 && requests.iter().any(is_handshake) {
+            return self.refuse(link, Refusal::HandshakeNotAlone);
+        }
+        let session = if is_handshake(first) { None } else { self.resolve(link, first) };
+        let in_batch = match session.and_then(|key| self.sessions.get_mut(key)) {
+            Some(session) if !matches!(first.kind, RequestKind::Connect { .. }) => {
+                session.batches += 1;
+                true
+            }
+            _ => false,
+        };
+        let payload = Payload {
+            link,
+            alone: requests.len() == 1,
+            replies: Vec::with_capacity(requests.len()),
+            rest: requests.into_iter(),
+            session,
+            parked: None,
+            in_batch,
+            closed: false,
+            browser: None,
+        };
+        self.walk(payload, None);
+    }
+
+    /// The session that a payload's first message belongs to: over HTTP the browser's cookie has
+    /// to be that of the session, since an id alone can be stolen.
+    fn resolve(&self, link: LinkId, first: &Request) -> Option<SessionKey> {
+        let key = self.sessions.find(first.client?)?;
+        let session = self.sessions.get(key)?;
+        let browser = self.links.get(&link)?.info.browser;
+        let same_browser = browser.is_some() && browser == session.browser;
+        (same_browser || self.config.trust_client_session).then_some(key)
+    }
+
+    /// Goes on with the parked message of a link.
+    pub(super) fn resume_payload(&mut self, link: LinkId, decision: Decision) {
+        let Some(it) = self.links.get_mut(&link) else { return };
+        let LinkState::Working(mut payload) = core::mem::replace(&mut it.state, LinkState::Open)
+        else {
+            return;
+        };
+        let Some(Parked { message, stage }) = payload.parked.take() else { return };
+        let step = self.decide(&mut payload, message, stage, decision);
+        self.walk(*payload, Some(step));
+    }
+
+    /// Walks until a message has to wait, a connect is held, or all are answered.
+    fn walk(&mut self, mut payload: Payload, mut step: Option<Step>) {
+        loop {
+            match step {
+                Some(Step::Done(reply)) => payload.replies.push(reply),
+                Some(Step::Wait(message, stage)) => {
+                    payload.parked = Some(Parked { message, stage });
+                    if let Some(link) = self.links.get_mut(&payload.link) {
+                        link.state = LinkState::Working(payload.into());
+                    }
+                    return;
+                }
+                Some(Step::Hold(id)) => return self.hold(&payload, id),
+                None => {}
+            }
+            let Some(request) = payload.rest.next() else { return self.finish(payload) };
+            step = Some(self.begin(&mut payload, request));
+        }
+    }
+
+    /// All messages are answered: the answer is due.
+    fn finish(&mut self, payload: Payload) {
+        let link = payload.link;
+        let answering = Answering {
+            session: payload.session,
+            in_batch: payload.in_batch,
+            replies: payload.replies,
+            browser: payload.browser,
+            ..Answering::default()
+        };
+        if payload.closed {
+            self.links.remove(&link);
+            self.abandon(&answering);
+        } else if let Some(it) = self.links.get_mut(&link) {
+            it.state = LinkState::Answering(answering.into());
+            self.outbox.push_back(Outgoing::Answer(link));
+        }
+    }
+
+    /// What is checked of every message before it means anything.
+    fn begin(&mut self, payload: &mut Payload, mut request: Request) -> Step {
+        let reply = Reply::to(&mut request);
+        if let RequestKind::Faulty { error, .. } = request.kind {
+            return Step::Done(reply.fail(error));
+        }
+        if !matches!(request.kind, RequestKind::Handshake { .. }) {
+            match self.session_of(payload, &request) {
+                Ok(key) => self.sign_of_life(payload, key, &request),
+                Err(advice) => return Step::Done(self.unknown_session(reply, advice)),
+            }
+        }
+        let message = InProgress { request, reply };
+        match message.request.verb() {
+            Some(verb) => self.listen_meta(payload, message, verb),
+            None => self.publish(payload, message),
+        }
+    }
+
+    /// The live session that `request` belongs to, or what to advise its client.
+    fn session_of(&self, payload: &Payload, request: &Request) -> Result<SessionKey, Advice> {
+        let found = payload
+            .session
+            .and_then(|key| self.sessions.get(key).map(|session| (key, session)))
+            .filter(|(_, session)| request.client == Some(session.id));
+        match found {
+            Some((key, session)) if session.is_live() => Ok(key),
+            // The application ended the session: its client is not to come back by itself.
+            Some(_) => Err(Advice::reconnect(Reconnect::None)),
+            None => Err(Advice::HANDSHAKE),
+        }
+    }
+
+    fn unknown_session(&mut self, reply: Reply, advice: Advice) -> Reply {
+        self.stats.unknown_sessions += 1;
+        let connect = reply.answers(Verb::Connect);
+        let reply = reply.fail(BayeuxError::SESSION_UNKNOWN);
+        if connect { reply.advise(advice) } else { reply }
+    }
+
+    fn sign_of_life(&mut self, payload: &Payload, key: SessionKey, request: &Request) {
+        let transport = self.links.get(&payload.link).map(|link| link.info.transport);
+        if let (Some(session), Some(transport)) = (self.sessions.get_mut(key), transport) {
+            if session.transport != transport {
+                session.transport = transport;
+                session.advise = true;
+            }
+        }
+        if matches!(request.kind, RequestKind::Connect { .. }) {
+            // Before anything else is done with it: whatever becomes of the new connect, the old
+            // one is not to be answered any more.
+            self.supersede(key);
+            self.start_expiry(key);
+        } else {
+            self.postpone_expiry(key);
+        }
+    }
+
+    /// Shows a meta message to those who listen on its channel.
+    fn listen_meta(&mut self, payload: &mut Payload, message: InProgress, verb: Verb) -> Step {
+        if !self.channels.is_listened(verb.channel()) {
+            return self.after_meta(payload, message, verb);
+        }
+        let Ok(name) = ChannelName::parse(verb.channel()) else {
+            return self.after_meta(payload, message, verb);
+        };
+        let parts = MessageParts { ext: message.request.ext.clone(), ..MessageParts::default() };
+        let seen = Arc::new(Message::with(name, &parts));
+        self.ask_listeners(payload, message, Stage::ListenMeta, seen)
+    }
+
+    /// Parks `message` until the listeners have seen it in the form of `seen`.
+    pub(super) fn ask_listeners(
+        &mut self,
+        payload: &Payload,
+        message: InProgress,
+        stage: Stage,
+        seen: Arc<Message>,
+    ) -> Step {
+        let link = payload.link;
+        let session = payload.session.and_then(|key| self.session_id(key));
+        let asked = self.ask(Asker::Payload(link), payload.session, |number| {
+            let ticket = Ticket::new(number);
+            Question::Listen(AskListen { ticket, link: Some(link), session, message: seen })
+        });
+        if asked {
+            Step::Wait(message, stage)
+        } else {
+            Step::Done(message.reply.fail(BayeuxError::MESSAGE_DELETED.because(BUSY)))
+        }
+    }
+
+    /// Does what a meta message asks for, now that its listeners have seen it.
+    fn after_meta(&mut self, payload: &mut Payload, message: InProgress, verb: Verb) -> Step {
+        match verb {
+            Verb::Handshake => self.handshake(payload, message),
+            Verb::Connect => self.connect(payload, message),
+            Verb::Subscribe => self.subscribe(payload, message, 0),
+            Verb::Unsubscribe => self.unsubscribe(payload, message),
+            Verb::Disconnect => self.disconnect(payload, message),
+        }
+    }
+
+    /// Goes on with a message whose question was answered, or was not in time.
+    fn decide(
+        &mut self,
+        payload: &mut Payload,
+        mut message: InProgress,
+        stage: Stage,
+        decision: Decision,
+    ) -> Step {
+        if stage != Stage::Handshake && !message.reply.answers(Verb::Handshake) {
+            if let Err(advice) = self.session_of(payload, &message.request) {
+                return Step::Done(self.unknown_session(message.reply, advice));
+            }
+        }
+        let verdict = match (stage, decision) {
+            (Stage::ListenMeta | Stage::ListenPublish, Decision::Listen(ListenVerdict::Veto)) => {
+                return Step::Done(message.reply.fail(BayeuxError::MESSAGE_DELETED));
+            }
+            (Stage::ListenPublish, Decision::Listen(ListenVerdict::Replace(by))) => {
+                if let RequestKind::Publish { message, .. } = &mut message.request.kind {
+                    if by.channel() == message.channel() {
+                        *message = by;
+                    }
+                }
+                return self.published(payload, message);
+            }
+            // A listener that failed or took too long counts as "continue".
+            (Stage::ListenPublish, _) => return self.published(payload, message),
+            (Stage::ListenMeta, _) => {
+                return match message.request.verb() {
+                    Some(verb) => self.after_meta(payload, message, verb),
+                    None => Step::Done(message.reply),
+                };
+            }
+            (_, Decision::Verdict(verdict)) => verdict,
+            // A policy that failed or took too long counts as "no".
+            (_, Decision::Expired | Decision::Listen(_)) => Verdict::deny(),
+        };
+        match verdict {
+            Verdict::Deny(denial) => Step::Done(denied(message.reply, stage, denial)),
+            Verdict::Allow => match stage {
+                Stage::Handshake => self.accept(payload, message),
+                Stage::SubscribeCreate(at) => self.subscribe_created(payload, message, at),
+                Stage::Subscribe(at) => self.subscribe(payload, message, at + 1),
+                Stage::PublishCreate => self.publish_created(payload, message),
+                Stage::Publish => self.publish_allowed(payload, message),
+                Stage::ListenMeta | Stage::ListenPublish => Step::Done(message.reply),
+            },
+        }
+    }
+}
+
+/// The reason given when too many questions are open.
+pub(super) const BUSY: &str = "too_many_questions";
+
+/// The reply to a message that the rules or the application denied at `stage`.
+pub(super) fn denied(mut reply: Reply, stage: Stage, denial: Denial) -> Reply {
+    let error = match stage {
+        Stage::Handshake => BayeuxError::HANDSHAKE_DENIED,
+        Stage::SubscribeCreate(_) => BayeuxError::CREATE_DENIED,
+        Stage::Subscribe(_) => BayeuxError::SUBSCRIBE_DENIED,
+        Stage::PublishCreate => BayeuxError::CHANNEL_CREATE_DENIED,
+        Stage::Publish => BayeuxError::PUBLISH_DENIED,
+        Stage::ListenMeta | Stage::ListenPublish => BayeuxError::MESSAGE_DELETED,
+    };
+    let error = match &denial.reason {
+        Some(reason) => error.because(reason),
+        None => error,
+    };
+    reply.ext = denial.ext;
+    reply.advice = denial.advice;
+    if stage == Stage::Handshake {
+        // Without advice cometd.js would try again and again.
+        let advice = reply.advice.get_or_insert_default();
+        advice.reconnect.get_or_insert(Reconnect::None);
+    }
+    reply.fail(error)
+}
+
+impl Payload {
+    /// Whether the session is still in a state where `State::Connected` means anything.
+    pub(super) fn live_session<'s>(
+        &self,
+        server: &'s mut Server,
+    ) -> Option<(SessionKey, &'s mut super::session::Session)> {
+        let key = self.session?;
+        let session = server.sessions.get_mut(key)?;
+        (session.state != State::Farewell).then_some((key, session))
+    }
+}

@@ -1,0 +1,160 @@
+//! Publishing: from a client's message or the application's command to the subscribers' queues.
+
+use alloc::sync::Arc;
+
+use super::payload::{InProgress, Payload, Stage, Step, denied};
+use super::question::{
+    AskCreate, AskListen, AskPublish, ListenVerdict, Operation, Question, Ticket,
+};
+use super::questions::{Asker, Decision, ServerPublish};
+use super::rules::Ruling;
+use super::session::SessionKey;
+use super::subscribe::wait_or_deny;
+use super::{Event, Outgoing, Output, Server};
+use crate::channel::{ChannelKind, Pattern};
+use crate::message::{BayeuxError, Message, RequestKind};
+
+impl Server {
+    /// May the channel be created, if it has to be?
+    pub(super) fn publish(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        let Some(name) = published_on(&message) else { return Step::Done(message.reply) };
+        if self.channels.find_name(name.channel()).is_some() {
+            return self.publish_created(payload, message);
+        }
+        match self.rules.create.find_name(name.channel()).clone() {
+            Ruling::Allow => self.publish_created(payload, message),
+            Ruling::Deny(denial) => Step::Done(denied(message.reply, Stage::PublishCreate, denial)),
+            Ruling::Ask => {
+                let channel = Pattern::from(name.channel().clone());
+                let link = payload.link;
+                let Some(session) = payload.session.and_then(|key| self.session_id(key)) else {
+                    return Step::Done(message.reply);
+                };
+                let asked = self.ask(Asker::Payload(link), payload.session, |number| {
+                    let (ticket, operation) = (Ticket::new(number), Operation::Publish);
+                    Question::Create(AskCreate { ticket, link, session, channel, operation })
+                });
+                wait_or_deny(asked, message, Stage::PublishCreate)
+            }
+        }
+    }
+
+    /// May the session publish?
+    pub(super) fn publish_created(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        let Some(published) = published_on(&message) else { return Step::Done(message.reply) };
+        match self.rules.publish.find_name(published.channel()).clone() {
+            Ruling::Allow => self.publish_allowed(payload, message),
+            Ruling::Deny(denial) => Step::Done(denied(message.reply, Stage::Publish, denial)),
+            Ruling::Ask => {
+                let (link, published) = (payload.link, Arc::clone(published));
+                let Some(session) = payload.session.and_then(|key| self.session_id(key)) else {
+                    return Step::Done(message.reply);
+                };
+                let asked = self.ask(Asker::Payload(link), payload.session, |number| {
+                    let ticket = Ticket::new(number);
+                    Question::Publish(AskPublish { ticket, link, session, message: published })
+                });
+                wait_or_deny(asked, message, Stage::Publish)
+            }
+        }
+    }
+
+    /// The session may publish: the channel exists from here on, and listeners see the message.
+    pub(super) fn publish_allowed(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+        let Some(published) = published_on(&message) else { return Step::Done(message.reply) };
+        match self.channels.find_name(published.channel()) {
+            Some(key) => {
+                if let Some(channel) = self.channels.get_mut(key) {
+                    channel.used = self.now;
+                }
+            }
+            None if self.channels.len() >= self.config.limits.channels => {
+                self.stats.refused_channels += 1;
+                let error = BayeuxError::CHANNEL_CREATE_DENIED.because("too_many_channels");
+                return Step::Done(message.reply.fail(error));
+            }
+            None => {
+                let pattern = Pattern::from(published.channel().clone());
+                self.create_channel(&pattern);
+            }
+        }
+        if self.channels.is_listened(published.channel().as_str()) {
+            let seen = Arc::clone(published);
+            return self.ask_listeners(payload, message, Stage::ListenPublish, seen);
+        }
+        self.published(payload, message)
+    }
+
+    /// Nothing is left to decide: subscribers get the message.
+    pub(super) fn published(&mut self, payload: &Payload, message: InProgress) -> Step {
+        if let RequestKind::Publish { message, .. } = &message.request.kind {
+            self.broadcast(message, payload.session);
+        }
+        Step::Done(message.reply)
+    }
+
+    /// A publish of the application. Neither rules nor policy are asked, listeners are.
+    pub(super) fn server_publish(&mut self, publish: ServerPublish) {
+        if !self.channels.is_listened(publish.message.channel().as_str()) {
+            return self.server_published(publish);
+        }
+        let (message, session) = (Arc::clone(&publish.message), publish.from);
+        let receipt = publish.receipt;
+        let asked = self.ask(Asker::Publish(publish), None, |number| {
+            let ticket = Ticket::new(number);
+            Question::Listen(AskListen { ticket, link: None, session, message })
+        });
+        if let (false, Some(receipt)) = (asked, receipt) {
+            self.tell(Event::Published { receipt, published: false });
+        }
+    }
+
+    pub(super) fn resume_publish(&mut self, mut publish: ServerPublish, decision: Decision) {
+        match decision {
+            Decision::Listen(ListenVerdict::Veto) => {
+                if let Some(receipt) = publish.receipt {
+                    self.tell(Event::Published { receipt, published: false });
+                }
+                return;
+            }
+            Decision::Listen(ListenVerdict::Replace(by))
+                if by.channel() == publish.message.channel() =>
+            {
+                publish.message = by;
+            }
+            Decision::Listen(_) | Decision::Verdict(_) | Decision::Expired => {}
+        }
+        self.server_published(publish);
+    }
+
+    fn server_published(&mut self, publish: ServerPublish) {
+        let from = publish.from.and_then(|id| self.sessions.find_live(id));
+        self.broadcast(&publish.message, from);
+        if let Some(receipt) = publish.receipt {
+            self.tell(Event::Published { receipt, published: true });
+        }
+    }
+
+    /// Sends a message to its subscribers here and to the other shards and nodes.
+    fn broadcast(&mut self, message: &Arc<Message>, from: Option<SessionKey>) {
+        if message.channel().kind() != ChannelKind::Broadcast {
+            return;
+        }
+        self.fan_out(message, from);
+        if self.config.relay {
+            self.outbox.push_back(Outgoing::Ready(Output::Relay(Arc::clone(message))));
+        }
+    }
+}
+
+fn published_on(message: &InProgress) -> Option<&Arc<Message>> {
+    match &message.request.kind {
+        RequestKind::Publish { message, .. } => Some(message),
+        RequestKind::Handshake { .. }
+        | RequestKind::Connect { .. }
+        | RequestKind::Subscribe(_)
+        | RequestKind::Unsubscribe(_)
+        | RequestKind::Disconnect
+        | RequestKind::Faulty { .. } => None,
+    }
+}

@@ -1,0 +1,217 @@
+//! [`Question`] and [`Answer`]: decisions that the application makes, as data.
+//!
+//! A question carries a ticket. The ticket can be neither copied nor made, its type says which
+//! verdict it goes with, and answering consumes it: answering twice or with the wrong kind of
+//! verdict does not compile, and forgetting to answer meets a deadline inside the server.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::channel::Pattern;
+use crate::id::{LinkId, SessionId};
+use crate::json::Json;
+use crate::message::{Advice, Message};
+
+/// The right to answer one question, once.
+#[must_use = "a question without an answer keeps its payload waiting until the deadline"]
+pub struct Ticket<Q> {
+    pub(super) id: u64,
+    kind: PhantomData<fn() -> Q>,
+}
+
+impl<Q> Ticket<Q> {
+    pub(super) fn new(id: u64) -> Self {
+        Self { id, kind: PhantomData }
+    }
+}
+
+impl<Q> fmt::Debug for Ticket<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ticket {}", self.id)
+    }
+}
+
+/// A decision that the rules leave to the application.
+#[derive(Debug)]
+pub enum Question {
+    /// May this client have a session?
+    Handshake(AskHandshake),
+    /// May this channel be created for the sake of a message?
+    Create(AskCreate),
+    /// May this session subscribe?
+    Subscribe(AskSubscribe),
+    /// May this session publish?
+    Publish(AskPublish),
+    /// Here is a message before it is delivered: shall it be?
+    Listen(AskListen),
+}
+
+/// May this client have a session?
+#[derive(Debug)]
+pub struct AskHandshake {
+    /// Answers with [`Answer::Handshake`].
+    pub ticket: Ticket<Self>,
+    /// The link that carries the handshake.
+    pub link: LinkId,
+    /// What the client says about itself.
+    pub ext: Option<Json>,
+}
+
+/// May this channel be created for the sake of a message?
+#[derive(Debug)]
+pub struct AskCreate {
+    /// Answers with [`Answer::Create`].
+    pub ticket: Ticket<Self>,
+    /// The link that carries the message.
+    pub link: LinkId,
+    /// The session that sent it.
+    pub session: SessionId,
+    /// The channel or wildcard that does not exist.
+    pub channel: Pattern,
+    /// What it would be created for.
+    pub operation: Operation,
+}
+
+/// What a client wants to do with a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// Subscribe to it.
+    Subscribe,
+    /// Publish on it.
+    Publish,
+}
+
+/// May this session subscribe?
+#[derive(Debug)]
+pub struct AskSubscribe {
+    /// Answers with [`Answer::Subscribe`].
+    pub ticket: Ticket<Self>,
+    /// The link that carries the message.
+    pub link: LinkId,
+    /// The session that sent it.
+    pub session: SessionId,
+    /// What it wants to subscribe to.
+    pub channel: Pattern,
+    /// The message's extension data.
+    pub ext: Option<Json>,
+}
+
+/// May this session publish?
+#[derive(Debug)]
+pub struct AskPublish {
+    /// Answers with [`Answer::Publish`].
+    pub ticket: Ticket<Self>,
+    /// The link that carries the message.
+    pub link: LinkId,
+    /// The session that sent it.
+    pub session: SessionId,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// A message on a channel that the application listens to, before it is delivered.
+///
+/// One question stands for all of the application's listeners that concern the message; they are
+/// to be asked from the root to the leaf: those of `/**` first, those of the channel itself last.
+#[derive(Debug)]
+pub struct AskListen {
+    /// Answers with [`Answer::Listen`].
+    pub ticket: Ticket<Self>,
+    /// The link that carries the message; `None` for a server-side publish.
+    pub link: Option<LinkId>,
+    /// The session that sent it; `None` for a handshake and for a server-side publish in nobody's
+    /// name.
+    pub session: Option<SessionId>,
+    /// The message. On meta channels its data is `null`.
+    pub message: Arc<Message>,
+}
+
+/// An answer with the ticket of its question.
+#[derive(Debug)]
+pub enum Answer {
+    /// Whether a client may have a session.
+    Handshake(Ticket<AskHandshake>, Verdict),
+    /// Whether a channel may be created.
+    Create(Ticket<AskCreate>, Verdict),
+    /// Whether a session may subscribe.
+    Subscribe(Ticket<AskSubscribe>, Verdict),
+    /// Whether a session may publish.
+    Publish(Ticket<AskPublish>, Verdict),
+    /// What to do with a message.
+    Listen(Ticket<AskListen>, ListenVerdict),
+}
+
+/// The answer to "may it?".
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It may.
+    Allow,
+    /// It may not.
+    Deny(Denial),
+}
+
+impl Verdict {
+    /// It may not, and no reason is given.
+    pub fn deny() -> Self {
+        Self::Deny(Denial::default())
+    }
+}
+
+impl From<bool> for Verdict {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allow } else { Self::deny() }
+    }
+}
+
+impl From<Denial> for Verdict {
+    fn from(denial: Denial) -> Self {
+        Self::Deny(denial)
+    }
+}
+
+/// What the client is told about a denial.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Denial {
+    /// The middle field of the error: `403:<reason>:publish_denied`.
+    pub reason: Option<Box<str>>,
+    /// What the client should do. Without it a denied handshake is told `reconnect: none`.
+    pub advice: Option<Advice>,
+    /// Extension data for the reply, a JSON object.
+    pub ext: Option<Json>,
+}
+
+impl Denial {
+    /// A denial with this reason.
+    pub fn because(reason: impl Into<Box<str>>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::default() }
+    }
+
+    /// Tells the client what to do.
+    #[must_use]
+    pub fn advice(mut self, advice: Advice) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// Adds extension data, a JSON object, to the reply.
+    #[must_use]
+    pub fn ext(mut self, ext: Json) -> Self {
+        self.ext = Some(ext);
+        self
+    }
+}
+
+/// What listeners decided about a message.
+#[derive(Clone, Debug)]
+pub enum ListenVerdict {
+    /// Go on.
+    Continue,
+    /// Go on with this message instead; its channel must be the same. On meta channels the
+    /// original goes on.
+    Replace(Arc<Message>),
+    /// Nobody gets it; its sender is told `404::message_deleted`.
+    Veto,
+}

@@ -1,0 +1,134 @@
+//! [`Questions`]: what the application was asked and has not answered.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+use super::input::Receipt;
+use super::question::{Answer, ListenVerdict, Question, Verdict};
+use super::session::SessionKey;
+use super::timers::TimerKey;
+use super::{Outgoing, Output, Server};
+use crate::id::{LinkId, SessionId};
+use crate::message::Message;
+use crate::time::Time;
+
+/// Open questions by the number of their ticket.
+#[derive(Default)]
+pub(super) struct Questions {
+    open: BTreeMap<u64, Asked>,
+    asked: u64,
+}
+
+struct Asked {
+    asker: Asker,
+    deadline: Time,
+    /// The session whose count of open questions includes this one.
+    session: Option<SessionKey>,
+}
+
+/// Who waits for an answer.
+pub(super) enum Asker {
+    /// The payload of this link, whose current message is parked.
+    Payload(LinkId),
+    /// A publish of the application.
+    Publish(ServerPublish),
+}
+
+/// A publish of the application that waits for its listeners.
+pub(super) struct ServerPublish {
+    pub(super) message: Arc<Message>,
+    pub(super) from: Option<SessionId>,
+    pub(super) receipt: Option<Receipt>,
+}
+
+/// What came back.
+pub(super) enum Decision {
+    Verdict(Verdict),
+    Listen(ListenVerdict),
+    /// Nothing, in time.
+    Expired,
+}
+
+impl Questions {
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
+impl Server {
+    /// Asks the application. False when too many questions are open: then nothing was asked, and
+    /// whatever the question was about must not happen.
+    pub(super) fn ask(
+        &mut self,
+        asker: Asker,
+        session: Option<SessionKey>,
+        question: impl FnOnce(u64) -> Question,
+    ) -> bool {
+        let limits = &self.config.limits;
+        let of_session = session.and_then(|key| self.sessions.get_mut(key));
+        let session_full =
+            of_session.as_ref().is_some_and(|it| it.questions as usize >= limits.session_questions);
+        if session_full || self.questions.len() >= limits.questions {
+            self.stats.refused_questions += 1;
+            return false;
+        }
+        if let Some(session) = of_session {
+            session.questions += 1;
+        }
+        self.questions.asked += 1;
+        let number = self.questions.asked;
+        let deadline = self.now + self.config.question_timeout;
+        if let Some(key) = session {
+            // The session must not expire while it waits for the application.
+            let at = self
+                .sessions
+                .get(key)
+                .map(|it| it.deadline.max(deadline + it.max_interval(&self.config)));
+            if let Some(at) = at.filter(|_| !self.is_held(key)) {
+                self.set_deadline(key, at);
+            }
+        }
+        self.timers.arm(deadline, TimerKey::Question(number));
+        self.questions.open.insert(number, Asked { asker, deadline, session });
+        self.outbox.push_back(Outgoing::Ready(Output::Ask(question(number))));
+        true
+    }
+
+    fn is_held(&self, key: SessionKey) -> bool {
+        self.sessions.get(key).is_some_and(|session| session.held.is_some())
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        let (number, decision) = match answer {
+            Answer::Handshake(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
+            Answer::Create(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
+            Answer::Subscribe(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
+            Answer::Publish(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
+            Answer::Listen(ticket, verdict) => (ticket.id, Decision::Listen(verdict)),
+        };
+        match self.questions.open.get(&number) {
+            Some(asked) => {
+                self.timers.disarm(asked.deadline, TimerKey::Question(number));
+                self.settle(number, decision);
+            }
+            // It met its deadline first.
+            None => self.stats.ignored_inputs += 1,
+        }
+    }
+
+    pub(super) fn question_due(&mut self, number: u64) {
+        self.stats.expired_questions += 1;
+        self.settle(number, Decision::Expired);
+    }
+
+    fn settle(&mut self, number: u64, decision: Decision) {
+        let Some(asked) = self.questions.open.remove(&number) else { return };
+        if let Some(session) = asked.session.and_then(|key| self.sessions.get_mut(key)) {
+            session.questions -= 1;
+        }
+        match asked.asker {
+            Asker::Payload(link) => self.resume_payload(link, decision),
+            Asker::Publish(publish) => self.resume_publish(publish, decision),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! [`Queue`]: what a session is still owed.
+//!
+//! One sequence with a cursor in it. In front of the cursor are the *sent* events, handed over with
+//! a response whose fate is not known yet; behind it the *unsent* ones. Each sent event knows the
+//! flight (the response) that took it. When the flight is confirmed its events leave; when it
+//! failed they go back to the head of the unsent part, in their old order. Keeping both in one
+//! place means that the bounds count both, and that nothing can be in neither or in two.
+//!
+//! ```text
+//!   sent                unsent
+//! ┌────┬────┬────┐   ┌────┬────┐
+//! │ 7  │ 7  │ 8  │ ▲ │    │    │      confirm(7): the first two leave
+//! └────┴────┴────┘ │ └────┴────┘      fail(8):    the third becomes the first unsent one
+//!                  cursor
+//! ```
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use crate::channel::Overflow;
+use crate::limits::Limits;
+use crate::message::{Events, Message};
+
+/// The number of a response that carried events of one session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Flight(u32);
+
+struct Slot {
+    message: Arc<Message>,
+    /// The order of queueing; wraps around, which only a queue of 2³¹ events would notice.
+    number: u32,
+    /// Meaningful in the sent part only.
+    flight: Flight,
+}
+
+impl Slot {
+    fn is_before(&self, other: &Self) -> bool {
+        other.number.wrapping_sub(self.number) < u32::MAX / 2
+    }
+}
+
+/// The events of one session, bounded in number and bytes.
+#[derive(Default)]
+pub(super) struct Queue {
+    slots: VecDeque<Slot>,
+    /// How many slots, from the front, are sent.
+    sent: usize,
+    /// The cost of all slots.
+    bytes: usize,
+    pushed: u32,
+    flights: u32,
+    /// Whether an unsent event must not wait: one that is not lazy, a lazy one that is overdue, or
+    /// one that came back.
+    urgent: bool,
+}
+
+/// What became of a message offered to a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Offered {
+    /// It is queued.
+    Queued,
+    /// It is queued; this many older ones made room.
+    Displaced(usize),
+    /// It was dropped.
+    Dropped,
+    /// The queue is full and its session is to be removed.
+    Overflowed,
+}
+
+impl Queue {
+    /// Queues `message` unless the bounds forbid it.
+    ///
+    /// An empty queue takes any message: a single event of the application that is larger than
+    /// `queue_bytes` is delivered rather than fatal.
+    pub(super) fn offer(
+        &mut self,
+        message: Arc<Message>,
+        lazy: bool,
+        policy: Overflow,
+        limits: &Limits,
+    ) -> Offered {
+        let cost = message.cost();
+        let mut displaced = 0;
+        while !self.slots.is_empty()
+            && (self.slots.len() >= limits.queue_messages || self.bytes + cost > limits.queue_bytes)
+        {
+            let victim = match policy {
+                Overflow::Remove => return Offered::Overflowed,
+                Overflow::DropNewest => None,
+                Overflow::DropOldest => (self.sent < self.slots.len()).then_some(self.sent),
+                Overflow::KeepLatest => self.latest_victim(&message),
+            };
+            // What is on its way to the client cannot be displaced.
+            let Some(victim) = victim else { return Offered::Dropped };
+            self.remove(victim);
+            displaced += 1;
+        }
+        self.push(message, lazy);
+        if displaced == 0 { Offered::Queued } else { Offered::Displaced(displaced) }
+    }
+
+    /// Queues `message` whatever the bounds say.
+    pub(super) fn push(&mut self, message: Arc<Message>, lazy: bool) {
+        self.bytes += message.cost();
+        self.urgent |= !lazy;
+        self.pushed = self.pushed.wrapping_add(1);
+        self.slots.push_back(Slot { message, number: self.pushed, flight: Flight::default() });
+    }
+
+    /// The oldest unsent event of the same channel, else the oldest unsent event.
+    fn latest_victim(&self, message: &Message) -> Option<usize> {
+        let unsent = self.sent..self.slots.len();
+        unsent
+            .clone()
+            .find(|&at| self.slots[at].message.channel() == message.channel())
+            .or_else(|| unsent.into_iter().next())
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Slot> {
+        let slot = self.slots.remove(at)?;
+        if at < self.sent {
+            self.sent -= 1;
+        }
+        self.bytes -= slot.message.cost();
+        Some(slot)
+    }
+
+    /// Takes all unsent events for a response.
+    pub(super) fn take(&mut self) -> (Events, Flight) {
+        self.flights = self.flights.wrapping_add(1);
+        let flight = Flight(self.flights);
+        let unsent = self.slots.range_mut(self.sent..);
+        let events = unsent
+            .map(|slot| {
+                slot.flight = flight;
+                Arc::clone(&slot.message)
+            })
+            .collect();
+        self.sent = self.slots.len();
+        self.urgent = false;
+        (events, flight)
+    }
+
+    /// The response is out: its events leave.
+    pub(super) fn confirm(&mut self, flight: Flight) {
+        // Nearly always the flight's events are all there is, or the first ones.
+        let mut at = 0;
+        while at < self.sent {
+            if self.slots[at].flight == flight {
+                self.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        if self.slots.is_empty() && self.slots.capacity() > 16 {
+            self.slots = VecDeque::new();
+        }
+    }
+
+    /// The response did not get out: its events go back to the head of the unsent part. How many
+    /// there were.
+    pub(super) fn fail(&mut self, flight: Flight) -> usize {
+        let mut returned = 0;
+        let mut at = 0;
+        while at < self.sent {
+            if self.slots[at].flight != flight {
+                at += 1;
+                continue;
+            }
+            if let Some(slot) = self.slots.remove(at) {
+                self.sent -= 1;
+                // Flights fail in any order, so what came back earlier may belong behind.
+                let unsent = self.slots.range(self.sent..);
+                let before = unsent.take_while(|it| it.is_before(&slot)).count();
+                self.slots.insert(self.sent + before, slot);
+                returned += 1;
+            }
+        }
+        self.urgent |= returned > 0;
+        returned
+    }
+
+    /// Marks lazy events as overdue. Whether there are any unsent events.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.urgent = self.has_unsent();
+        self.urgent
+    }
+
+    /// Whether an unsent event must not wait.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// Whether there are unsent events, urgent or lazy.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.sent < self.slots.len()
+    }
+
+    /// Events in the queue, sent ones included.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What the events cost, sent ones included.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::ChannelName;
+    use crate::json::Json;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    fn message(channel: &str, data: u32) -> Arc<Message> {
+        let channel = ChannelName::parse(channel).unwrap();
+        Arc::new(Message::new(channel, Json::new(&data).unwrap()))
+    }
+
+    fn queue(data: impl IntoIterator<Item = u32>) -> Queue {
+        let mut queue = Queue::default();
+        data.into_iter().for_each(|data| queue.push(message("/a", data), false));
+        queue
+    }
+
+    fn data(events: &Events) -> Vec<String> {
+        events.iter().map(|event| event.data().to_string()).collect()
+    }
+
+    #[test]
+    fn confirmed_events_leave_and_failed_ones_come_back_in_order() {
+        let mut queue = queue([1, 2]);
+        let (_, first) = queue.take();
+        queue.push(message("/a", 3), false);
+        let (_, second) = queue.take();
+        queue.push(message("/a", 4), false);
+        assert_eq!(queue.fail(first), 2);
+        queue.confirm(second);
+        assert_eq!(queue.len(), 3);
+        let (events, third) = queue.take();
+        assert_eq!(data(&events), ["1", "2", "4"]);
+        queue.confirm(third);
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn flights_fail_in_any_order() {
+        for swapped in [false, true] {
+            let mut queue = queue([1, 2]);
+            let (_, first) = queue.take();
+            queue.push(message("/a", 3), false);
+            let (_, second) = queue.take();
+            queue.push(message("/a", 4), false);
+            let (one, other) = if swapped { (second, first) } else { (first, second) };
+            assert_eq!(queue.fail(one) + queue.fail(other), 3);
+            assert_eq!(data(&queue.take().0), ["1", "2", "3", "4"]);
+            assert_eq!(queue.fail(one), 0, "a flight fails only once");
+        }
+    }
+
+    #[test]
+    fn only_lazy_events_are_not_urgent_until_they_are_overdue() {
+        let mut queue = Queue::default();
+        queue.push(message("/a", 1), true);
+        assert!(!queue.is_urgent());
+        assert!(queue.hurry());
+        assert!(queue.is_urgent());
+        queue.take();
+        assert!(!queue.is_urgent());
+        assert!(!queue.hurry(), "nothing is left to hurry");
+    }
+
+    #[test]
+    fn each_policy_keeps_the_bound_in_its_own_way() {
+        let limits = Limits { queue_messages: 3, ..Limits::default() };
+        let table = [
+            (Overflow::Remove, Offered::Overflowed, ["1", "2", "3"]),
+            (Overflow::DropNewest, Offered::Dropped, ["1", "2", "3"]),
+            (Overflow::DropOldest, Offered::Displaced(1), ["2", "3", "9"]),
+            (Overflow::KeepLatest, Offered::Displaced(1), ["1", "3", "9"]),
+        ];
+        for (policy, offered, left) in table {
+            let mut queue = queue([1]);
+            queue.push(message("/b", 2), false);
+            queue.push(message("/a", 3), false);
+            assert_eq!(queue.offer(message("/b", 9), false, policy, &limits), offered);
+            assert_eq!(data(&queue.take().0), left, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_but_a_single_event_always_fits() {
+        let limits = Limits { queue_bytes: 1, ..Limits::default() };
+        let mut queue = Queue::default();
+        let policy = Overflow::Remove;
+        assert_eq!(queue.offer(message("/a", 1), false, policy, &limits), Offered::Queued);
+        assert_eq!(queue.offer(message("/a", 2), false, policy, &limits), Offered::Overflowed);
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_not_displaced() {
+        let limits = Limits { queue_messages: 1, ..Limits::default() };
+        let mut queue = queue([1]);
+        let (_, flight) = queue.take();
+        let offered = queue.offer(message("/a", 2), false, Overflow::DropOldest, &limits);
+        assert_eq!(offered, Offered::Dropped);
+        assert_eq!(queue.fail(flight), 1);
+        assert_eq!(data(&queue.take().0), ["1"]);
+    }
+}
