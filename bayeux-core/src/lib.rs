@@ -1,5 +1,6 @@
 //! The Bayeux protocol as a sans-IO server state machine.
 #![no_std]
+#![warn(clippy::wildcard_enum_match_arm)]
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
@@ -8,6 +9,8 @@ mod channel;
 mod codec;
 mod config;
 mod entropy;
+#[cfg(feature = "front")]
+pub mod front;
 #[cfg(feature = "http")]
 pub mod http;
 mod id;

@@ -1,1 +1,34 @@
-//! cometd-hyper
+//! A Bayeux (CometD) server for tokio and hyper.
+//!
+//! The protocol is [`bayeux_core`]'s; this crate moves its bytes. It offers, from the ready-made to
+//! the composable:
+//!
+//! - [`serve`]: accepts connections, HTTP/1.1 and HTTP/2, with time-outs, limits and an orderly end;
+//! - [`CometdLayer`]: puts the server under a path of any tower service, an axum router say;
+//! - [`CometdService`]: the server as a tower service on its own.
+//!
+//! ```no_run
+//! use cometd_hyper::{Bayeux, ServeOptions, serve, start};
+//! use tokio::net::TcpListener;
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let bayeux = start(Bayeux::builder())?;
+//!     // Your application code here.
+//!     let listener = TcpListener::bind("127.0.0.1:8080").await?;
+//!     serve(listener, bayeux, ServeOptions::default(), std::future::pending()).await?;
+//!     Ok(())
+//! }
+//! ```
+
+mod body;
+mod runtime;
+mod server;
+mod service;
+
+pub use bayeux_core;
+pub use bayeux_core::front::Bayeux;
+pub use body::CometdBody;
+pub use runtime::start;
+pub use server::{ServeOptions, serve, serve_with};
+pub use service::{BoxError, CometdLayer, CometdService, MountedService};

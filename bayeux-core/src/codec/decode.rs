@@ -27,25 +27,41 @@ use crate::message::{
 use crate::transport::Transport;
 
 /// Why a body is no payload.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The body is not UTF-8.
-    #[error("the payload is not UTF-8")]
     NotUtf8,
     /// The body is not JSON, or something other than messages.
-    #[error("the payload is not a JSON array of Bayeux messages")]
     NotMessages,
     /// The array is empty.
-    #[error("the payload has no messages")]
     Empty,
     /// More messages than `limits.payload_messages`.
-    #[error("the payload has too many messages")]
     TooManyMessages,
     /// Deeper nesting than `limits.json_depth`.
-    #[error("the payload is nested too deeply")]
     TooDeep,
 }
+
+impl DecodeError {
+    /// The error in words that can be sent to the peer.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "the payload is not UTF-8",
+            Self::NotMessages => "the payload is not a JSON array of Bayeux messages",
+            Self::Empty => "the payload has no messages",
+            Self::TooManyMessages => "the payload has too many messages",
+            Self::TooDeep => "the payload is nested too deeply",
+        }
+    }
+}
+
+impl core::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.what())
+    }
+}
+
+impl core::error::Error for DecodeError {}
 
 /// Turns bodies into requests; cheap to share, without state.
 #[derive(Clone, Debug)]
@@ -66,12 +82,30 @@ impl Decoder {
     ///
     /// When `body` is no payload; see [`DecodeError`].
     pub fn decode(&self, body: &Bytes) -> Result<Vec<Request>, DecodeError> {
+        self.decode_texts(core::slice::from_ref(body))
+    }
+
+    /// Decodes one payload that came in several texts, as forms have it; the limit on the number
+    /// of messages is one for all of them.
+    ///
+    /// # Errors
+    ///
+    /// When one of `texts` is no payload, or there are none.
+    pub fn decode_texts(&self, texts: &[Bytes]) -> Result<Vec<Request>, DecodeError> {
+        let mut requests = Vec::new();
+        for text in texts {
+            self.decode_text(text, &mut requests)?;
+        }
+        if requests.is_empty() { Err(DecodeError::Empty) } else { Ok(requests) }
+    }
+
+    fn decode_text(&self, body: &Bytes, requests: &mut Vec<Request>) -> Result<(), DecodeError> {
         let text = core::str::from_utf8(body).map_err(|_| DecodeError::NotUtf8)?;
         if nesting(body) > self.limits.json_depth {
             return Err(DecodeError::TooDeep);
         }
         let mut parser = serde_json::Deserializer::from_str(text);
-        let Envelopes(envelopes) = Payload { limit: self.limits.payload_messages }
+        let Envelopes(envelopes) = Payload { limit: self.limits.payload_messages - requests.len() }
             .deserialize(&mut parser)
             .and_then(|envelopes| parser.end().map(|()| envelopes))
             .map_err(|error| {
@@ -85,7 +119,8 @@ impl Decoder {
         if envelopes.is_empty() {
             return Err(DecodeError::Empty);
         }
-        Ok(envelopes.into_iter().map(|envelope| self.interpret(body, envelope)).collect())
+        requests.extend(envelopes.into_iter().map(|envelope| self.interpret(body, envelope)));
+        Ok(())
     }
 
     fn interpret(&self, body: &Bytes, envelope: Envelope<'_>) -> Request {

@@ -6,6 +6,7 @@
 //! else the server holds.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
@@ -137,10 +138,14 @@ impl Channels {
         self.listened += usize::from(listened);
     }
 
-    /// Whether a listener waits for messages on `name`.
-    pub(super) fn is_listened(&self, name: &str) -> bool {
-        self.listened > 0
-            && self.matching(name).iter().any(|&key| self.get(key).is_some_and(|it| it.listened))
+    /// The channels that are listened to and concern a message on `name`, from root to leaf.
+    pub(super) fn listening(&self, name: &str) -> Vec<Pattern> {
+        if self.listened == 0 {
+            return Vec::new();
+        }
+        let channels = self.matching(name);
+        let listened = channels.iter().filter_map(|&key| self.get(key)).filter(|it| it.listened);
+        listened.map(|it| it.pattern.clone()).collect()
     }
 
     /// All channels, in the order of their keys.
@@ -169,7 +174,6 @@ impl Channels {
 mod tests {
     use super::*;
     use alloc::string::{String, ToString};
-    use alloc::vec::Vec;
 
     struct Zero;
     impl Entropy for Zero {

@@ -64,7 +64,7 @@ impl Server {
             Command::ConfigureChannel { pattern, settings } => self.configure(&pattern, settings),
             Command::ListenChannel { pattern, listen } => self.listen_channel(&pattern, listen),
             Command::RemoveChannel { pattern } => self.remove_channel(&pattern),
-            Command::SetRules(rules) => self.rules = rules,
+            Command::SetRules(rules) => self.rules = *rules,
             Command::Drain { spread } => self.drain(spread),
         }
     }

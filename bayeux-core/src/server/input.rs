@@ -1,5 +1,6 @@
 //! [`Input`] and [`Command`]: everything that can happen to a server, as data.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -153,7 +154,7 @@ pub enum Command {
         pattern: Pattern,
     },
     /// Replaces the static rules.
-    SetRules(Rules),
+    SetRules(Box<Rules>),
     /// Prepares for the end: held connects are answered, no further one is held, and no session
     /// is made any more.
     Drain {

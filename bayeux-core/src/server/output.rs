@@ -33,16 +33,24 @@ pub enum Output {
 }
 
 /// Why a link gets no Bayeux answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The session sent another connect while this one was held.
-    #[error("another /meta/connect of the same session took over")]
     Superseded,
     /// A handshake travelled with other messages.
-    #[error("a /meta/handshake must be the only message of its payload")]
     HandshakeNotAlone,
     /// There were no messages.
-    #[error("the payload has no messages")]
     Empty,
+}
+
+impl Refusal {
+    /// The refusal in words that can be sent to the peer.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Superseded => "another /meta/connect of the same session took over",
+            Self::HandshakeNotAlone => "a /meta/handshake must be the only message of its payload",
+            Self::Empty => "the payload has no messages",
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::question::{AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
 use super::session::{SessionKey, State};
 use super::{Denial, Outgoing, Refusal, Server};
-use crate::channel::ChannelName;
+use crate::channel::{ChannelName, Pattern};
 use crate::id::{BrowserId, LinkId};
 use crate::json::Json;
 use crate::message::{
@@ -242,7 +242,8 @@ impl Server {
 
     /// Shows a meta message to those who listen on its channel.
     fn listen_meta(&mut self, payload: &mut Payload, message: InProgress, verb: Verb) -> Step {
-        if !self.channels.is_listened(verb.channel()) {
+        let channels = self.channels.listening(verb.channel());
+        if channels.is_empty() {
             return self.after_meta(payload, message, verb);
         }
         let Ok(name) = ChannelName::parse(verb.channel()) else {
@@ -250,7 +251,7 @@ impl Server {
         };
         let parts = MessageParts { ext: message.request.ext.clone(), ..MessageParts::default() };
         let seen = Arc::new(Message::with(name, &parts));
-        self.ask_listeners(payload, message, Stage::ListenMeta, seen)
+        self.ask_listeners(payload, message, Stage::ListenMeta, seen, channels)
     }
 
     /// Parks `message` until the listeners have seen it in the form of `seen`.
@@ -260,12 +261,13 @@ impl Server {
         message: InProgress,
         stage: Stage,
         seen: Arc<Message>,
+        channels: Vec<Pattern>,
     ) -> Step {
         let link = payload.link;
         let session = payload.session.and_then(|key| self.session_id(key));
         let asked = self.ask(Asker::Payload(link), payload.session, |number| {
-            let ticket = Ticket::new(number);
-            Question::Listen(AskListen { ticket, link: Some(link), session, message: seen })
+            let (ticket, link) = (Ticket::new(number), Some(link));
+            Question::Listen(AskListen { ticket, link, session, message: seen, channels })
         });
         if asked {
             Step::Wait(message, stage)

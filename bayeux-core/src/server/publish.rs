@@ -78,11 +78,12 @@ impl Server {
                 self.create_channel(&pattern);
             }
         }
-        if self.channels.is_listened(published.channel().as_str()) {
-            let seen = Arc::clone(published);
-            return self.ask_listeners(payload, message, Stage::ListenPublish, seen);
+        let channels = self.channels.listening(published.channel().as_str());
+        if channels.is_empty() {
+            return self.published(payload, message);
         }
-        self.published(payload, message)
+        let seen = Arc::clone(published);
+        self.ask_listeners(payload, message, Stage::ListenPublish, seen, channels)
     }
 
     /// Nothing is left to decide: subscribers get the message.
@@ -95,14 +96,15 @@ impl Server {
 
     /// A publish of the application. Neither rules nor policy are asked, listeners are.
     pub(super) fn server_publish(&mut self, publish: ServerPublish) {
-        if !self.channels.is_listened(publish.message.channel().as_str()) {
+        let channels = self.channels.listening(publish.message.channel().as_str());
+        if channels.is_empty() {
             return self.server_published(publish);
         }
         let (message, session) = (Arc::clone(&publish.message), publish.from);
         let receipt = publish.receipt;
         let asked = self.ask(Asker::Publish(publish), None, |number| {
             let ticket = Ticket::new(number);
-            Question::Listen(AskListen { ticket, link: None, session, message })
+            Question::Listen(AskListen { ticket, link: None, session, message, channels })
         });
         if let (false, Some(receipt)) = (asked, receipt) {
             self.tell(Event::Published { receipt, published: false });

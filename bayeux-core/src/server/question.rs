@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -113,8 +114,7 @@ pub struct AskPublish {
 
 /// A message on a channel that the application listens to, before it is delivered.
 ///
-/// One question stands for all of the application's listeners that concern the message; they are
-/// to be asked from the root to the leaf: those of `/**` first, those of the channel itself last.
+/// One question stands for all of the application's listeners that concern the message.
 #[derive(Debug)]
 pub struct AskListen {
     /// Answers with [`Answer::Listen`].
@@ -126,6 +126,8 @@ pub struct AskListen {
     pub session: Option<SessionId>,
     /// The message. On meta channels its data is `null`.
     pub message: Arc<Message>,
+    /// The channels that are listened to and concern the message, from the root to the leaf.
+    pub channels: Vec<Pattern>,
 }
 
 /// An answer with the ticket of its question.

@@ -1,0 +1,24 @@
+//! What the application's calls can fail with.
+
+use crate::channel::NameError;
+
+/// Why a call did nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is no channel name or wildcard.
+    #[error("not a channel: {0}")]
+    Name(#[from] NameError),
+    /// The data has no JSON form, or does not have the shape that was asked for.
+    #[error("not the data expected: {0}")]
+    Data(#[from] serde_json::Error),
+    /// The session is gone.
+    #[error("the session is gone")]
+    SessionGone,
+    /// The channel's messages are Bayeux's own.
+    #[error("only clients send on /meta/ channels")]
+    MetaChannel,
+    /// A listener vetoed the message.
+    #[error("a listener vetoed the message")]
+    Vetoed,
+}

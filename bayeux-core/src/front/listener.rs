@@ -1,0 +1,219 @@
+//! Message listeners: the application sees messages before their subscribers do.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::context::Context;
+use super::error::Error;
+use super::guard::Handling;
+use super::session::Session;
+use crate::channel::{ChannelName, Pattern};
+use crate::json::Json;
+use crate::message::{Message, MessageParts};
+
+/// A message that a listener sees, and where it came from.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    pub(super) message: Arc<Message>,
+    pub(super) session: Option<Session>,
+    pub(super) context: Option<Arc<Context>>,
+}
+
+impl Incoming {
+    /// The message, as earlier listeners left it.
+    pub fn message(&self) -> &Arc<Message> {
+        &self.message
+    }
+
+    /// The channel that it was published on; for a listener on a wildcard, not the wildcard.
+    pub fn channel(&self) -> &ChannelName {
+        self.message.channel()
+    }
+
+    /// The message's data.
+    ///
+    /// # Errors
+    ///
+    /// When it does not have the shape of `T`.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        Ok(self.message.data().read()?)
+    }
+
+    /// The message's data as it came.
+    pub fn raw_data(&self) -> Json {
+        self.message.data()
+    }
+
+    /// The session that sent it; `None` for the application's own messages.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// The session that sent it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionGone`] when nobody did: for listeners on service channels, where only
+    /// sessions send.
+    pub fn sender(&self) -> Result<&Session, Error> {
+        self.session.as_ref().ok_or(Error::SessionGone)
+    }
+
+    /// The request that carried it; `None` for the application's own messages, or when the client
+    /// is gone.
+    pub fn context(&self) -> Option<&Context> {
+        self.context.as_deref()
+    }
+
+    /// Delivers `data` to the sender, on the same channel and with the message's id: the result of
+    /// a remote call of `cometd.js`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no sender, its session is gone, or the data has no JSON form.
+    pub fn reply<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), Error> {
+        self.answer(data, true)
+    }
+
+    /// The same for a call that failed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Incoming::reply`].
+    pub fn reply_failure<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), Error> {
+        self.answer(data, false)
+    }
+
+    fn answer<T: Serialize + ?Sized>(&self, data: &T, successful: bool) -> Result<(), Error> {
+        let id = self.message.id();
+        let parts = match id {
+            Some(_) => MessageParts::data(Json::new(data)?).id(id).successful(successful),
+            None => MessageParts::data(Json::new(data)?),
+        };
+        self.sender()?.deliver_message(Message::with(self.channel().clone(), &parts))
+    }
+}
+
+/// What a listener wants done with a message.
+#[derive(Clone, Debug, Default)]
+pub enum Flow {
+    /// Go on.
+    #[default]
+    Continue,
+    /// Nobody gets it; its sender is told `404::message_deleted`.
+    Veto,
+    /// Go on with other data.
+    Replace(Json),
+}
+
+impl Flow {
+    /// Goes on with other data.
+    ///
+    /// # Errors
+    ///
+    /// When `data` has no JSON form.
+    pub fn replace<T: Serialize + ?Sized>(data: &T) -> Result<Self, Error> {
+        Ok(Self::Replace(Json::new(data)?))
+    }
+}
+
+/// What a listener may return: nothing or a [`Flow`], or one of these in a `Result`. An error is
+/// reported and counts as [`Flow::Continue`].
+pub trait IntoFlow: Send {
+    /// The flow, or the text of the error.
+    fn into_flow(self) -> Result<Flow, String>;
+}
+
+impl IntoFlow for () {
+    fn into_flow(self) -> Result<Flow, String> {
+        Ok(Flow::Continue)
+    }
+}
+
+impl IntoFlow for Flow {
+    fn into_flow(self) -> Result<Flow, String> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoFlow, E: fmt::Display + Send> IntoFlow for Result<T, E> {
+    fn into_flow(self) -> Result<Flow, String> {
+        match self {
+            Ok(flow) => flow.into_flow(),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// A listener behind a pointer.
+pub(super) type AnyListener = Arc<dyn Fn(Incoming) -> Handling<Result<Flow, String>> + Send + Sync>;
+
+pub(super) fn boxed<L, F>(listener: L) -> AnyListener
+where
+    L: Fn(Incoming) -> F + Send + Sync + 'static,
+    F: Future<Output: IntoFlow> + Send + 'static,
+{
+    Arc::new(move |incoming| {
+        let future = listener(incoming);
+        Box::pin(async move { future.await.into_flow() })
+    })
+}
+
+/// Which listener; for removing it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerId {
+    pub(super) pattern: Pattern,
+    pub(super) number: u64,
+}
+
+/// The listeners by the channel or wildcard that they listen on, each in the order of their
+/// registration.
+#[derive(Default)]
+pub(super) struct Listeners {
+    by_pattern: BTreeMap<Pattern, Vec<(u64, AnyListener)>>,
+    added: u64,
+}
+
+impl Listeners {
+    pub(super) fn add(&mut self, pattern: Pattern, listener: AnyListener) -> ListenerId {
+        self.added += 1;
+        let number = self.added;
+        self.by_pattern.entry(pattern.clone()).or_default().push((number, listener));
+        ListenerId { pattern, number }
+    }
+
+    /// Removes a listener. Whether there is none left on its channel; `None` if it was not there.
+    pub(super) fn remove(&mut self, id: &ListenerId) -> Option<bool> {
+        let listeners = self.by_pattern.get_mut(&id.pattern)?;
+        let at = listeners.iter().position(|(number, _)| *number == id.number)?;
+        listeners.remove(at);
+        let last = listeners.is_empty();
+        if last {
+            self.by_pattern.remove(&id.pattern);
+        }
+        Some(last)
+    }
+
+    /// Removes the listeners on a channel.
+    pub(super) fn clear(&mut self, pattern: &Pattern) {
+        self.by_pattern.remove(pattern);
+    }
+
+    /// The listeners on these channels, in this order.
+    pub(super) fn on(&self, channels: &[Pattern]) -> Vec<(Pattern, AnyListener)> {
+        let found = channels.iter().filter_map(|it| self.by_pattern.get_key_value(it));
+        found
+            .flat_map(|(pattern, listeners)| {
+                listeners.iter().map(|(_, listener)| (pattern.clone(), Arc::clone(listener)))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,347 @@
+//! The runtime-neutral front: the machine behind a lock, and the application's API around it.
+//!
+//! This is the only concurrent code of the project, written once for all adapters. A [`Bayeux`] is
+//! a cheap handle on a server: the adapters feed it HTTP requests ([`Bayeux::exchange`]) and time
+//! ([`Bayeux::drive`]), the application makes channels, listens, publishes and decides. It knows no
+//! runtime; what it needs from one is a [`Runtime`].
+//!
+//! The house rules of this module: the application's code never runs under the lock; wakers are
+//! woken after it is released; the clock is read under it; nothing is awaited, encoded or parsed
+//! under it.
+//!
+//! # Cancel safety
+//!
+//! Dropping the future of [`Bayeux::exchange`] means that the client is gone (this is how hyper
+//! says so). Handlers that have started run to their end in any case. Dropping any other future of
+//! this module does nothing but to stop waiting.
+
+mod attributes;
+mod channel;
+mod context;
+mod drive;
+mod error;
+mod exchange;
+mod guard;
+mod listener;
+mod notice;
+mod policy;
+mod runtime;
+mod session;
+mod state;
+mod turn;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::task::Poll;
+use core::time::Duration;
+use std::sync::Mutex;
+
+pub use attributes::Attributes;
+pub use channel::Channel;
+pub use context::{Context, PeerAddr};
+pub use error::Error;
+pub use exchange::Receipt;
+pub use listener::{Flow, Incoming, IntoFlow, ListenerId};
+pub use notice::Notice;
+use notice::RemovedHandler;
+pub use policy::{CreateRequest, HandshakeRequest, Policy, PublishRequest, SubscribeRequest};
+pub use runtime::{Report, Runtime, Task};
+pub use session::{Batch, Session};
+use state::{Publishing, State};
+
+use crate::channel::Pattern;
+use crate::codec::Decoder;
+use crate::config::{Config, ConfigError};
+use crate::http::{HttpConfig, Mapper};
+use crate::id::SessionId;
+use crate::message::Message;
+use crate::server::{Command, Input, Rules, Server, Stats};
+use crate::time::Time;
+use crate::transport::Transport;
+
+/// A handle on a Bayeux server. Cloning it is cheap; all clones are the same server.
+#[derive(Clone)]
+pub struct Bayeux {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    runtime: Arc<dyn Runtime>,
+    mapper: Mapper,
+    decoder: Decoder,
+    config: Config,
+}
+
+impl Shared {
+    /// What handshake replies list as `supportedConnectionTypes`.
+    fn offered(&self) -> &[Transport] {
+        &self.config.allowed_transports
+    }
+}
+
+/// Makes a [`Bayeux`].
+#[derive(Default)]
+pub struct Builder {
+    config: Config,
+    http: HttpConfig,
+    rules: Option<Rules>,
+    policy: Option<Arc<dyn policy::AnyPolicy>>,
+}
+
+impl Builder {
+    /// A server with the default options, which allows what Bayeux allows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the server's options.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the HTTP options.
+    #[must_use]
+    pub fn http(mut self, http: HttpConfig) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Sets the policy that is asked where the rules say so. Without rules it is asked about
+    /// everything.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Sets static rules, which are decided without asking anybody.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = Some(rules);
+        self
+    }
+
+    /// Makes the server on `runtime`. Somebody has to run [`Bayeux::drive`] on it; the adapters'
+    /// own constructors do.
+    ///
+    /// # Errors
+    ///
+    /// When the options do not make sense.
+    pub fn build(self, runtime: Arc<dyn Runtime>) -> Result<Bayeux, ConfigError> {
+        let Self { config, http, rules, policy } = self;
+        let mapper = Mapper::new(http, config.allows(Transport::CallbackPolling))?;
+        let decoder = Decoder::new(&config);
+        let now = runtime.now();
+        let mut server = Server::new(config.clone(), runtime.entropy(), now)?;
+        let rules = rules.or_else(|| policy.is_some().then(Rules::ask));
+        if let Some(rules) = rules {
+            server.handle(now, Input::Command(Command::SetRules(rules.into())));
+        }
+        let mut state = State::new(server);
+        state.policy = policy;
+        let shared = Shared { state: Mutex::new(state), runtime, mapper, decoder, config };
+        Ok(Bayeux { shared: Arc::new(shared) })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("http", &self.http)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bayeux {
+    /// Starts to make a server.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A handle on a channel or wildcard, which is made if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no channel name or wildcard.
+    pub fn channel(&self, name: &str) -> Result<Channel, Error> {
+        let pattern = Pattern::parse(name)?;
+        self.command(Command::CreateChannel { pattern: pattern.clone() });
+        Ok(Channel::new(self.clone(), pattern))
+    }
+
+    /// The channels and wildcards that exist, sorted by name.
+    pub fn channels(&self) -> Vec<Channel> {
+        let mut patterns: Vec<_> =
+            self.with_server(|server| server.channels().map(|it| it.pattern().clone()).collect());
+        patterns.sort();
+        patterns.into_iter().map(|it| Channel::new(self.clone(), it)).collect()
+    }
+
+    /// The session of this id, if it exists.
+    pub fn session(&self, id: SessionId) -> Option<Session> {
+        let session = Session::new(self.clone(), id, None);
+        session.exists().then_some(session)
+    }
+
+    /// The sessions that exist.
+    pub fn sessions(&self) -> Vec<Session> {
+        let ids: Vec<_> = self.with_server(|server| server.sessions().map(|it| it.id()).collect());
+        ids.into_iter().map(|id| Session::new(self.clone(), id, None)).collect()
+    }
+
+    /// Calls `handler` for each event, one after another in their order: the next event is told
+    /// when all handlers are done with this one. A handler that panics is reported.
+    pub fn on_event<H, F>(&self, handler: H)
+    where
+        H: Fn(Notice) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.lock().event_handlers.push(notice::boxed(handler));
+    }
+
+    /// Removes a listener. Whether it was there.
+    pub fn remove_listener(&self, id: &ListenerId) -> bool {
+        self.turn_with(|state, after| {
+            let Some(last) = state.listeners.remove(id) else { return false };
+            if last {
+                let command = Command::ListenChannel { pattern: id.pattern.clone(), listen: false };
+                state.turn(self, self.now(), Input::Command(command), after);
+            }
+            true
+        })
+    }
+
+    /// The server's options.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        self.with_server(Server::stats)
+    }
+
+    /// Prepares for the end: held connects are answered, none is held from here on, and no session
+    /// is made. Clients are advised to come back after a random time below `spread`, so that the
+    /// next server does not meet all of them at once.
+    pub fn drain(&self, spread: Duration) {
+        self.command(Command::Drain { spread });
+    }
+
+    /// Waits until no exchange is open. After [`Bayeux::drain`] that is soon.
+    pub async fn idle(&self) {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.open_links() == 0 {
+                return Poll::Ready(());
+            }
+            state.idle_wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.shared.runtime.now()
+    }
+
+    fn with_server<T>(&self, look: impl FnOnce(&Server) -> T) -> T {
+        look(&self.lock().server)
+    }
+
+    fn command(&self, command: Command) {
+        self.turn(Input::Command(command));
+    }
+
+    fn add_listener(&self, pattern: Pattern, listener: listener::AnyListener) -> ListenerId {
+        self.turn_with(|state, after| {
+            let command = Command::ListenChannel { pattern: pattern.clone(), listen: true };
+            let id = state.listeners.add(pattern, listener);
+            state.turn(self, self.now(), Input::Command(command), after);
+            id
+        })
+    }
+
+    fn remove_channel(&self, pattern: &Pattern) {
+        self.turn_with(|state, after| {
+            state.listeners.clear(pattern);
+            let command = Command::RemoveChannel { pattern: pattern.clone() };
+            state.turn(self, self.now(), Input::Command(command), after);
+        });
+    }
+
+    async fn publish_message(
+        &self,
+        message: Arc<Message>,
+        from: Option<SessionId>,
+    ) -> Result<(), Error> {
+        let receipt = self.turn_with(|state, after| {
+            state.receipts += 1;
+            let receipt = crate::server::Receipt(state.receipts);
+            state.publishes.insert(receipt, Publishing::Waiting(None));
+            let command = Command::Publish { message, from, receipt: Some(receipt) };
+            state.turn(self, self.now(), Input::Command(command), after);
+            receipt
+        });
+        let waiting = Forget { bayeux: self, receipt };
+        let published = poll_fn(|cx| {
+            let mut state = self.lock();
+            match state.publishes.get_mut(&receipt) {
+                Some(Publishing::Waiting(waker)) => {
+                    *waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                Some(Publishing::Done { published }) => Poll::Ready(*published),
+                None => Poll::Ready(true),
+            }
+        })
+        .await;
+        drop(waiting);
+        if published { Ok(()) } else { Err(Error::Vetoed) }
+    }
+
+    /// The attributes of a session that exists, made if asked for.
+    fn attributes_of(&self, id: SessionId, make: bool) -> Option<Attributes> {
+        let mut state = self.lock();
+        if let Some(attributes) = state.notes.attributes.get(&id) {
+            return Some(attributes.clone());
+        }
+        if !make || state.server.session(id).is_none() {
+            return None;
+        }
+        Some(state.notes.attributes.entry(id).or_default().clone())
+    }
+
+    fn add_removed_handler(&self, id: SessionId, handler: RemovedHandler) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.server.session(id).is_none() {
+            return Err(Error::SessionGone);
+        }
+        state.notes.on_removed.entry(id).or_default().push(handler);
+        Ok(())
+    }
+}
+
+/// Forgets a publish when nobody waits for its outcome any more.
+struct Forget<'b> {
+    bayeux: &'b Bayeux,
+    receipt: crate::server::Receipt,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.bayeux.lock().publishes.remove(&self.receipt);
+    }
+}
+
+impl fmt::Debug for Bayeux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bayeux").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! Events: what happened, told to the application one after another.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+
+use super::guard::{Guarded, Handling};
+use super::runtime::{Report, Runtime};
+use super::session::Session;
+use crate::server::{Event, RemovedReason};
+
+/// Something that happened, with the session that it happened to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Notice {
+    /// What happened.
+    pub event: Event,
+    /// The session, if it happened to one. Of a session that is gone the attributes are still
+    /// there.
+    pub session: Option<Session>,
+}
+
+/// An event handler behind a pointer.
+pub(super) type EventHandler = Arc<dyn Fn(Notice) -> Handling<()> + Send + Sync>;
+
+/// What one session's end calls.
+pub(super) type RemovedHandler = Box<dyn FnOnce(Session, RemovedReason) -> Handling<()> + Send>;
+
+pub(super) fn boxed<H, F>(handler: H) -> EventHandler
+where
+    H: Fn(Notice) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    Arc::new(move |notice| Box::pin(handler(notice)))
+}
+
+/// A notice and those who are to be told.
+pub(super) struct Telling {
+    pub(super) notice: Notice,
+    pub(super) handlers: Vec<EventHandler>,
+    pub(super) on_removed: Vec<RemovedHandler>,
+}
+
+impl Telling {
+    /// Tells everybody, one after another.
+    pub(super) async fn run(self, runtime: &dyn Runtime) {
+        for handler in self.handlers {
+            let notice = self.notice.clone();
+            contain(runtime, &"event handler", Guarded::new(|| handler(notice))).await;
+        }
+        let Event::SessionRemoved { reason, .. } = self.notice.event else { return };
+        let Some(session) = self.notice.session else { return };
+        for handler in self.on_removed {
+            let session = session.clone();
+            let handling = Guarded::new(|| handler(session, reason));
+            contain(runtime, &"removal handler", handling).await;
+        }
+    }
+}
+
+async fn contain(runtime: &dyn Runtime, handler: &dyn SyncDisplay, handling: Guarded<()>) {
+    if let Err(message) = handling.await {
+        runtime.report(Report::HandlerPanicked { handler: &handler, message: &message });
+    }
+}
+
+/// Held across an await, so it has to be `Sync`.
+trait SyncDisplay: fmt::Display + Sync {}
+impl<T: fmt::Display + Sync> SyncDisplay for T {}

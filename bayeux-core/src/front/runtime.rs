@@ -1,0 +1,61 @@
+//! [`Runtime`]: what the front needs from whatever it runs on.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+
+use crate::entropy::Entropy;
+use crate::time::Time;
+
+/// A future that somebody else runs to its end.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A clock, a place for tasks, a source of randomness, and somewhere to write what went wrong.
+///
+/// The adapters implement this for their runtime; the testkit implements it with virtual time and a
+/// seeded executor.
+pub trait Runtime: Send + Sync + 'static {
+    /// The time since an epoch of the runtime's choosing; it must not run backwards.
+    fn now(&self) -> Time;
+
+    /// Runs `task` to its end, whoever waits for it.
+    fn spawn(&self, task: Task);
+
+    /// The randomness that session ids and hashing keys are drawn from.
+    fn entropy(&self) -> Box<dyn Entropy>;
+
+    /// Records something that went wrong in the application's code.
+    fn report(&self, report: Report<'_>);
+}
+
+/// Something that went wrong in the application's code, and was contained.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Report<'a> {
+    /// A handler returned an error.
+    HandlerFailed {
+        /// Which handler: `listener on /chat`, say.
+        handler: &'a dyn fmt::Display,
+        /// Its error.
+        error: &'a dyn fmt::Display,
+    },
+    /// A handler panicked.
+    HandlerPanicked {
+        /// Which handler.
+        handler: &'a dyn fmt::Display,
+        /// The panic's message.
+        message: &'a str,
+    },
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HandlerFailed { handler, error } => write!(f, "{handler} failed: {error}"),
+            Self::HandlerPanicked { handler, message } => {
+                write!(f, "{handler} panicked: {message}")
+            }
+        }
+    }
+}

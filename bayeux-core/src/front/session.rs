@@ -1,0 +1,265 @@
+//! [`Session`]: the application's handle on a session.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+
+use serde::Serialize;
+
+use super::Bayeux;
+use super::attributes::Attributes;
+use super::error::Error;
+use super::notice::RemovedHandler;
+use crate::channel::{ChannelName, Pattern};
+use crate::id::SessionId;
+use crate::json::Json;
+use crate::message::Message;
+use crate::server::{Command, Input, RemovedReason, SessionView, Timing};
+use crate::transport::Transport;
+
+/// A handle on one session. It does not keep the session alive: what is done to a session that is
+/// gone has no effect, and says so.
+#[derive(Clone)]
+pub struct Session {
+    bayeux: Bayeux,
+    id: SessionId,
+    /// The attributes of a session that is gone, for those who are told of its end.
+    kept: Option<Attributes>,
+}
+
+impl Session {
+    pub(super) fn new(bayeux: Bayeux, id: SessionId, kept: Option<Attributes>) -> Self {
+        Self { bayeux, id, kept }
+    }
+
+    /// The session's id. It is a credential: show it to nobody but the session's own client.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The server that the session belongs to.
+    pub fn bayeux(&self) -> &Bayeux {
+        &self.bayeux
+    }
+
+    /// Whether the session still exists.
+    pub fn exists(&self) -> bool {
+        self.look(|_| ()).is_some()
+    }
+
+    /// Whether there was a connect since the handshake.
+    pub fn is_connected(&self) -> bool {
+        self.look(|view| view.is_connected()).unwrap_or_default()
+    }
+
+    /// The transport of its last message.
+    pub fn transport(&self) -> Option<Transport> {
+        self.look(|view| view.transport())
+    }
+
+    /// What it subscribes to, sorted by name.
+    pub fn subscriptions(&self) -> Vec<Pattern> {
+        self.look(|view| view.subscriptions()).unwrap_or_default()
+    }
+
+    /// How many events it is owed.
+    pub fn queue_messages(&self) -> usize {
+        self.look(|view| view.queue_messages()).unwrap_or_default()
+    }
+
+    fn look<T>(&self, look: impl FnOnce(SessionView<'_>) -> T) -> Option<T> {
+        self.bayeux.with_server(|server| server.session(self.id).map(look))
+    }
+
+    /// Queues `data` for this session alone, whether it subscribes to `channel` or not.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone, `channel` is no channel name, or `data` has no JSON form.
+    pub fn deliver<T: Serialize + ?Sized>(&self, channel: &str, data: &T) -> Result<(), Error> {
+        let message = Message::new(ChannelName::parse(channel)?, Json::new(data)?);
+        self.deliver_message(message)
+    }
+
+    /// Queues a message for this session alone.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn deliver_message(&self, message: impl Into<Arc<Message>>) -> Result<(), Error> {
+        self.command(Command::Deliver { session: self.id, message: message.into() })
+    }
+
+    /// Ends the session. Its client is told with the next response that it gets, after what was
+    /// delivered before.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone already.
+    pub fn disconnect(&self) -> Result<(), Error> {
+        self.command(Command::Disconnect { session: self.id })
+    }
+
+    /// Holds the session's events back while `deliveries` runs, so that they leave together.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone; then `deliveries` does not run.
+    pub fn batch<T>(&self, deliveries: impl FnOnce() -> T) -> Result<T, Error> {
+        let batch = self.begin_batch()?;
+        let result = deliveries();
+        drop(batch);
+        Ok(result)
+    }
+
+    /// Holds the session's events back until the batch is dropped. Batches nest.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn begin_batch(&self) -> Result<Batch, Error> {
+        self.command(Command::BeginBatch { session: self.id })?;
+        Ok(Batch { session: self.clone() })
+    }
+
+    /// Subscribes the session, without asking rules or policy.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone, or `pattern` is no channel name or wildcard.
+    pub fn subscribe(&self, pattern: &str) -> Result<(), Error> {
+        let pattern = Pattern::parse(pattern)?;
+        self.command(Command::Subscribe { session: self.id, pattern })
+    }
+
+    /// Ends a subscription of the session.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone, or `pattern` is no channel name or wildcard.
+    pub fn unsubscribe(&self, pattern: &str) -> Result<(), Error> {
+        let pattern = Pattern::parse(pattern)?;
+        self.command(Command::Unsubscribe { session: self.id, pattern })
+    }
+
+    /// Changes the session's times. Its client is told with the next connect reply.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn set_timing(&self, timing: Timing) -> Result<(), Error> {
+        self.command(Command::SetTiming { session: self.id, timing })
+    }
+
+    /// Sets whether events travel only with connect replies, so that their order is total.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn set_meta_connect_deliver_only(&self, connect_only: bool) -> Result<(), Error> {
+        self.command(Command::SetDelivery {
+            session: self.id,
+            connect_only: Some(connect_only),
+            broadcast_to_publisher: None,
+        })
+    }
+
+    /// Sets whether the session gets its own messages.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn set_broadcast_to_publisher(&self, broadcast: bool) -> Result<(), Error> {
+        self.command(Command::SetDelivery {
+            session: self.id,
+            connect_only: None,
+            broadcast_to_publisher: Some(broadcast),
+        })
+    }
+
+    /// Remembers a value with the session, replacing one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn set_attribute<T>(&self, name: &str, value: T) -> Result<(), Error>
+    where
+        T: core::any::Any + Send + Sync,
+    {
+        self.attributes(true).ok_or(Error::SessionGone)?.set(name, value);
+        Ok(())
+    }
+
+    /// A value that was remembered with the session.
+    pub fn attribute<T: core::any::Any + Send + Sync>(&self, name: &str) -> Option<Arc<T>> {
+        self.attributes(false)?.get(name)
+    }
+
+    /// Forgets a value. Whether there was one.
+    pub fn remove_attribute(&self, name: &str) -> bool {
+        self.attributes(false).is_some_and(|attributes| attributes.remove(name))
+    }
+
+    fn attributes(&self, make: bool) -> Option<Attributes> {
+        self.kept.clone().or_else(|| self.bayeux.attributes_of(self.id, make))
+    }
+
+    /// Calls `handler` when the session is gone, with the reason.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone already.
+    pub fn on_removed<H, F>(&self, handler: H) -> Result<(), Error>
+    where
+        H: FnOnce(Self, RemovedReason) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let handler: RemovedHandler = alloc::boxed::Box::new(move |session, reason| {
+            alloc::boxed::Box::pin(handler(session, reason))
+        });
+        self.bayeux.add_removed_handler(self.id, handler)
+    }
+
+    /// Gives a command about this session, if it is there.
+    fn command(&self, command: Command) -> Result<(), Error> {
+        self.bayeux.turn_if(|server| server.session(self.id).is_some(), Input::Command(command))
+    }
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Session {}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+/// Holds a session's events back until it is dropped.
+#[derive(Debug)]
+#[must_use = "a batch ends when it is dropped"]
+pub struct Batch {
+    session: Session,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        // If the session is gone, so is its batch.
+        let _ = self.session.command(Command::EndBatch { session: self.session.id });
+    }
+}
+
+/// What the front remembers about sessions beside what the machine does. Sessions without
+/// attributes and handlers are in neither map.
+#[derive(Default)]
+pub(super) struct SessionNotes {
+    pub(super) attributes: BTreeMap<SessionId, Attributes>,
+    pub(super) on_removed: BTreeMap<SessionId, Vec<RemovedHandler>>,
+}

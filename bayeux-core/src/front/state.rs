@@ -1,0 +1,259 @@
+//! [`State`]: what the front's one lock protects.
+//!
+//! The machine, and around it what makes it concurrent: a mailbox for each link with the waker of
+//! whoever waits for the answer, the application's handlers, and what is to be done as soon as the
+//! lock is released ([`After`]). Nothing in here awaits, calls the application or formats.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
+use core::task::Waker;
+
+use slotmap::{Key, KeyData, SlotMap};
+
+use super::Bayeux;
+use super::attributes::Attributes;
+use super::context::Context;
+use super::listener::Listeners;
+use super::notice::{EventHandler, Notice, Telling};
+use super::policy::AnyPolicy;
+use super::session::{Session, SessionNotes};
+use crate::id::{LinkId, SessionId};
+use crate::message::Parcel;
+use crate::server::{Event, Input, Output, Question, Receipt, Refusal, Server};
+use crate::time::Time;
+
+slotmap::new_key_type! {
+    struct MailboxKey;
+}
+
+pub(super) struct State {
+    pub(super) server: Server,
+    mailboxes: SlotMap<MailboxKey, Mailbox>,
+    /// Outcomes of the application's own publishes.
+    pub(super) publishes: BTreeMap<Receipt, Publishing>,
+    pub(super) receipts: u64,
+    pub(super) listeners: Listeners,
+    pub(super) policy: Option<Arc<dyn AnyPolicy>>,
+    pub(super) event_handlers: Vec<EventHandler>,
+    pub(super) notes: SessionNotes,
+    tellings: VecDeque<Telling>,
+    /// Whether a task is telling the application.
+    telling: bool,
+    pub(super) timer: Timer,
+    /// Those who wait until no link is open.
+    pub(super) idle_wakers: Vec<Waker>,
+}
+
+/// Where the answer to a link is put, and what its payload's questions need to know.
+#[derive(Default)]
+struct Mailbox {
+    answer: Option<Result<Parcel, Refusal>>,
+    waker: Option<Waker>,
+    context: Option<Arc<Context>>,
+    /// What the policy wants the session of a handshake to remember.
+    attributes: Option<Attributes>,
+}
+
+pub(super) enum Publishing {
+    Waiting(Option<Waker>),
+    Done { published: bool },
+}
+
+/// The deadline that the driver sleeps until.
+#[derive(Default)]
+pub(super) struct Timer {
+    pub(super) until: Option<Time>,
+    pub(super) waker: Option<Waker>,
+}
+
+/// What is to be done after the lock is released.
+#[derive(Default)]
+pub(super) struct After {
+    pub(super) wakers: Vec<Waker>,
+    pub(super) questions: Vec<Asked>,
+    pub(super) tell: bool,
+}
+
+/// A question with what its handlers need beside it.
+pub(super) struct Asked {
+    pub(super) question: Question,
+    pub(super) context: Option<Arc<Context>>,
+    pub(super) attributes: Attributes,
+}
+
+impl State {
+    pub(super) fn new(server: Server) -> Self {
+        Self {
+            server,
+            mailboxes: SlotMap::with_key(),
+            publishes: BTreeMap::new(),
+            receipts: 0,
+            listeners: Listeners::default(),
+            policy: None,
+            event_handlers: Vec::new(),
+            notes: SessionNotes::default(),
+            tellings: VecDeque::new(),
+            telling: false,
+            timer: Timer::default(),
+            idle_wakers: Vec::new(),
+        }
+    }
+
+    /// A mailbox for a new link. Its key, made of a place and a generation, is the link's id.
+    pub(super) fn open_mailbox(&mut self, context: Arc<Context>) -> LinkId {
+        let mailbox = Mailbox { context: Some(context), ..Mailbox::default() };
+        LinkId(self.mailboxes.insert(mailbox).data().as_ffi())
+    }
+
+    pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
+        self.mailboxes.remove(key(link));
+        if self.mailboxes.is_empty() {
+            after.wakers.append(&mut self.idle_wakers);
+        }
+    }
+
+    pub(super) fn open_links(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// The answer to a link, or a promise to wake `waker` when it is there.
+    pub(super) fn collect(
+        &mut self,
+        link: LinkId,
+        waker: &Waker,
+    ) -> Option<Result<Parcel, Refusal>> {
+        let mailbox = self.mailboxes.get_mut(key(link))?;
+        let answer = mailbox.answer.take();
+        if answer.is_none() && !mailbox.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
+            mailbox.waker = Some(waker.clone());
+        }
+        answer
+    }
+
+    /// Gives the machine an input and takes what it wants done.
+    pub(super) fn turn(&mut self, bayeux: &Bayeux, now: Time, input: Input, after: &mut After) {
+        self.server.handle(now, input);
+        self.drain(bayeux, after);
+    }
+
+    pub(super) fn drain(&mut self, bayeux: &Bayeux, after: &mut After) {
+        // The attributes of sessions that end in this turn, for the events that follow their end.
+        let mut ended: Vec<(SessionId, Attributes)> = Vec::new();
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Send { link, parcel } => self.post(link, Ok(parcel), after),
+                Output::Refuse { link, refusal } => self.post(link, Err(refusal), after),
+                Output::Ask(question) => self.ask(question, after),
+                Output::Tell(event) => self.tell(bayeux, event, &mut ended, after),
+                // Nobody is on the other side yet: `relay` is off in a front's configuration.
+                Output::Relay(_) => {}
+            }
+        }
+        if let Some(due) = self.server.poll_timeout() {
+            if self.timer.until.is_none_or(|until| due < until) {
+                after.wakers.extend(self.timer.waker.take());
+            }
+        }
+    }
+
+    fn post(&mut self, link: LinkId, answer: Result<Parcel, Refusal>, after: &mut After) {
+        if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
+            mailbox.answer = Some(answer);
+            mailbox.context = None;
+            after.wakers.extend(mailbox.waker.take());
+        }
+    }
+
+    fn ask(&mut self, question: Question, after: &mut After) {
+        let link = match &question {
+            Question::Handshake(it) => Some(it.link),
+            Question::Create(it) => Some(it.link),
+            Question::Subscribe(it) => Some(it.link),
+            Question::Publish(it) => Some(it.link),
+            Question::Listen(it) => it.link,
+        };
+        let mailbox = link.and_then(|link| self.mailboxes.get_mut(key(link)));
+        let mut attributes = Attributes::default();
+        let context = mailbox.and_then(|mailbox| {
+            if matches!(question, Question::Handshake(_)) {
+                attributes = mailbox.attributes.get_or_insert_default().clone();
+            }
+            mailbox.context.clone()
+        });
+        after.questions.push(Asked { question, context, attributes });
+    }
+
+    fn tell(
+        &mut self,
+        bayeux: &Bayeux,
+        event: Event,
+        ended: &mut Vec<(SessionId, Attributes)>,
+        after: &mut After,
+    ) {
+        let mut on_removed = Vec::new();
+        let session = match &event {
+            Event::SessionAdded { session, link } => {
+                let mailbox = self.mailboxes.get_mut(key(*link));
+                let attributes = mailbox.and_then(|mailbox| mailbox.attributes.take());
+                if let Some(attributes) = attributes.filter(|it| !it.is_empty()) {
+                    self.notes.attributes.insert(*session, attributes);
+                }
+                Some(*session)
+            }
+            Event::SessionRemoved { session, .. } => {
+                if let Some(attributes) = self.notes.attributes.remove(session) {
+                    ended.push((*session, attributes));
+                }
+                on_removed = self.notes.on_removed.remove(session).unwrap_or_default();
+                Some(*session)
+            }
+            Event::Suspended { session, link, .. } => {
+                // An idle session costs as little as can be: nobody asks about this request again.
+                if let Some(mailbox) = self.mailboxes.get_mut(key(*link)) {
+                    mailbox.context = None;
+                }
+                Some(*session)
+            }
+            Event::Subscribed { session, .. }
+            | Event::Unsubscribed { session, .. }
+            | Event::Resumed { session, .. }
+            | Event::EventsDropped { session, .. } => Some(*session),
+            Event::Published { receipt, published } => {
+                let done = Publishing::Done { published: *published };
+                if let Some(publishing) = self.publishes.get_mut(receipt) {
+                    if let Publishing::Waiting(Some(waker)) = mem::replace(publishing, done) {
+                        after.wakers.push(waker);
+                    }
+                }
+                return;
+            }
+            Event::ChannelAdded { .. } | Event::ChannelRemoved { .. } => None,
+        };
+        if self.event_handlers.is_empty() && on_removed.is_empty() {
+            return;
+        }
+        let session = session.map(|id| {
+            let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
+            Session::new(bayeux.clone(), id, kept)
+        });
+        let notice = Notice { event, session };
+        let handlers = self.event_handlers.clone();
+        self.tellings.push_back(Telling { notice, handlers, on_removed });
+        if !mem::replace(&mut self.telling, true) {
+            after.tell = true;
+        }
+    }
+
+    /// The next thing to tell the application; when there is none, the task that tells it ends.
+    pub(super) fn next_telling(&mut self) -> Option<Telling> {
+        let telling = self.tellings.pop_front();
+        self.telling = telling.is_some();
+        telling
+    }
+}
+
+fn key(link: LinkId) -> MailboxKey {
+    KeyData::from_ffi(link.0).into()
+}

@@ -1,0 +1,261 @@
+//! One turn: lock, hand the machine an input, unlock, then do what it wants.
+//!
+//! Wakers are woken and the application's handlers are run only after the lock is released. A
+//! handler gets its first poll on the spot: most of them decide without waiting, and then no task
+//! is spawned for them. Answers can lead to further questions, so this is a loop, not a recursion.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context as TaskContext, Poll, Waker};
+use std::sync::MutexGuard;
+
+use super::guard::Guarded;
+use super::listener::{AnyListener, Flow, Incoming};
+use super::policy::{CreateRequest, HandshakeRequest, PublishRequest, SubscribeRequest};
+use super::runtime::Report;
+use super::session::Session;
+use super::state::{After, Asked, State};
+use super::{Bayeux, Error};
+use crate::channel::Pattern;
+use crate::server::{Answer, AskListen, Input, ListenVerdict, Question, Server, Verdict};
+
+/// The application thinking about a question.
+type Thinking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+impl Bayeux {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of the application runs under the lock, so a poisoned one means a defect in the
+        // server itself. Its state cannot be trusted any more, and serving on would hide that.
+        self.shared.state.lock().unwrap_or_else(|_| {
+            panic!("the Bayeux server panicked before; this is a defect, please report it")
+        })
+    }
+
+    /// Gives the machine an input.
+    pub(super) fn turn(&self, input: Input) {
+        self.turn_with(|state, after| {
+            // Read under the lock, so that time does not run backwards for the machine.
+            state.turn(self, self.now(), input, after);
+        });
+    }
+
+    /// Gives the machine an input about a session if `condition` holds.
+    pub(super) fn turn_if(
+        &self,
+        condition: impl FnOnce(&Server) -> bool,
+        input: Input,
+    ) -> Result<(), Error> {
+        self.turn_with(|state, after| {
+            if !condition(&state.server) {
+                return Err(Error::SessionGone);
+            }
+            state.turn(self, self.now(), input, after);
+            Ok(())
+        })
+    }
+
+    /// Does something under the lock, and afterwards what follows from it. Handlers are spawned:
+    /// this may be called from a handler, and handlers must not nest on one stack.
+    pub(super) fn turn_with<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
+        let (result, after) = self.locked(act);
+        for asked in self.settle(after) {
+            let (bayeux, thinking) = (self.clone(), self.think(asked));
+            self.spawn(async move {
+                let answer = thinking.await;
+                bayeux.conclude(answer);
+            });
+        }
+        result
+    }
+
+    /// The same where no handler is on the stack: handlers get their first poll here.
+    pub(super) fn turn_at_the_bottom<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
+        let (result, after) = self.locked(act);
+        self.work_off(self.settle(after));
+        result
+    }
+
+    /// Brings an answer home, and works off what follows.
+    fn conclude(&self, answer: Answer) {
+        self.turn_at_the_bottom(|state, after| {
+            state.turn(self, self.now(), Input::Answer(answer), after);
+        });
+    }
+
+    fn work_off(&self, asked: impl IntoIterator<Item = Asked>) {
+        let mut open: VecDeque<Asked> = asked.into_iter().collect();
+        while let Some(asked) = open.pop_front() {
+            let mut thinking = self.think(asked);
+            match thinking.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                Poll::Ready(answer) => {
+                    let ((), after) = self.locked(|state, after| {
+                        state.turn(self, self.now(), Input::Answer(answer), after);
+                    });
+                    open.extend(self.settle(after));
+                }
+                Poll::Pending => {
+                    let bayeux = self.clone();
+                    self.spawn(async move {
+                        let answer = thinking.await;
+                        bayeux.conclude(answer);
+                    });
+                }
+            }
+        }
+    }
+
+    fn locked<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> (T, After) {
+        let mut after = After::default();
+        let result = act(&mut self.lock(), &mut after);
+        (result, after)
+    }
+
+    /// Wakes, starts to tell events; what is left are the questions.
+    fn settle(&self, after: After) -> alloc::vec::Vec<Asked> {
+        let After { wakers, questions, tell } = after;
+        wakers.into_iter().for_each(Waker::wake);
+        if tell {
+            let bayeux = self.clone();
+            self.spawn(async move {
+                loop {
+                    let telling = bayeux.lock().next_telling();
+                    let Some(telling) = telling else { return };
+                    telling.run(&*bayeux.shared.runtime).await;
+                }
+            });
+        }
+        questions
+    }
+
+    /// Lets the application think about a question. A panic or an error has the outcome that the
+    /// safer one of the two has: a policy denies, a listener continues.
+    fn think(&self, asked: Asked) -> Thinking {
+        let Asked { question, context, attributes } = asked;
+        let bayeux = self.clone();
+        let session = |id| Session::new(bayeux.clone(), id, None);
+        let policy = match &question {
+            Question::Listen(_) => None,
+            Question::Handshake(_)
+            | Question::Create(_)
+            | Question::Subscribe(_)
+            | Question::Publish(_) => self.lock().policy.clone(),
+        };
+        match (question, policy) {
+            (Question::Handshake(it), Some(policy)) => {
+                let request = HandshakeRequest { raw_ext: it.ext, context, attributes };
+                let deciding = Guarded::new(|| policy.handshake(request));
+                Box::pin(
+                    async move { Answer::Handshake(it.ticket, bayeux.verdict(deciding).await) },
+                )
+            }
+            (Question::Create(it), Some(policy)) => {
+                let request = CreateRequest {
+                    session: session(it.session),
+                    channel: it.channel,
+                    operation: it.operation,
+                    context,
+                };
+                let deciding = Guarded::new(|| policy.create(request));
+                Box::pin(async move { Answer::Create(it.ticket, bayeux.verdict(deciding).await) })
+            }
+            (Question::Subscribe(it), Some(policy)) => {
+                let request = SubscribeRequest {
+                    session: session(it.session),
+                    channel: it.channel,
+                    ext: it.ext,
+                    context,
+                };
+                let deciding = Guarded::new(|| policy.subscribe(request));
+                Box::pin(
+                    async move { Answer::Subscribe(it.ticket, bayeux.verdict(deciding).await) },
+                )
+            }
+            (Question::Publish(it), Some(policy)) => {
+                let request =
+                    PublishRequest { session: session(it.session), message: it.message, context };
+                let deciding = Guarded::new(|| policy.publish(request));
+                Box::pin(async move { Answer::Publish(it.ticket, bayeux.verdict(deciding).await) })
+            }
+            (Question::Listen(it), _) => {
+                let session = it.session.map(session);
+                Box::pin(bayeux.listen(it, session, context))
+            }
+            // Rules that ask without a policy to ask: there is nobody who would allow it.
+            (Question::Handshake(it), None) => ready(Answer::Handshake(it.ticket, Verdict::deny())),
+            (Question::Create(it), None) => ready(Answer::Create(it.ticket, Verdict::deny())),
+            (Question::Subscribe(it), None) => ready(Answer::Subscribe(it.ticket, Verdict::deny())),
+            (Question::Publish(it), None) => ready(Answer::Publish(it.ticket, Verdict::deny())),
+        }
+    }
+
+    async fn verdict(&self, deciding: Guarded<Verdict>) -> Verdict {
+        match deciding.await {
+            Ok(verdict) => verdict,
+            Err(message) => {
+                self.report(Report::HandlerPanicked { handler: &"policy", message: &message });
+                Verdict::deny()
+            }
+        }
+    }
+
+    /// Shows a message to its listeners, one after another.
+    async fn listen(
+        self,
+        asked: AskListen,
+        session: Option<Session>,
+        context: Option<Arc<super::Context>>,
+    ) -> Answer {
+        let listeners = self.lock().listeners.on(&asked.channels);
+        let (mut message, mut replaced) = (asked.message, false);
+        for (pattern, listener) in listeners {
+            let incoming = Incoming {
+                message: Arc::clone(&message),
+                session: session.clone(),
+                context: context.clone(),
+            };
+            match self.call(&pattern, &listener, incoming).await {
+                Flow::Continue => {}
+                Flow::Veto => return Answer::Listen(asked.ticket, ListenVerdict::Veto),
+                Flow::Replace(data) => {
+                    message = Arc::new(message.replace_data(data));
+                    replaced = true;
+                }
+            }
+        }
+        let verdict =
+            if replaced { ListenVerdict::Replace(message) } else { ListenVerdict::Continue };
+        Answer::Listen(asked.ticket, verdict)
+    }
+
+    async fn call(&self, pattern: &Pattern, listener: &AnyListener, incoming: Incoming) -> Flow {
+        let name = || -> String { format!("listener on {pattern}") };
+        match Guarded::new(|| listener(incoming)).await {
+            Ok(Ok(flow)) => flow,
+            Ok(Err(error)) => {
+                self.report(Report::HandlerFailed { handler: &name(), error: &error });
+                Flow::Continue
+            }
+            Err(message) => {
+                self.report(Report::HandlerPanicked { handler: &name(), message: &message });
+                Flow::Continue
+            }
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.runtime.spawn(Box::pin(task));
+    }
+
+    fn report(&self, report: Report<'_>) {
+        self.shared.runtime.report(report);
+    }
+}
+
+fn ready(answer: Answer) -> Thinking {
+    Box::pin(core::future::ready(answer))
+}

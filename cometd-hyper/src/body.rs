@@ -1,0 +1,55 @@
+//! [`CometdBody`]: a response body that says whether it was taken.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bayeux_core::front::Receipt;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// The body of a response: one piece of data.
+///
+/// The server is told that the response was delivered when the connection takes the data. Dropping
+/// the body before that means that it was lost; the events in it stay queued for the next response.
+pub struct CometdBody {
+    data: Bytes,
+    receipt: Option<Receipt>,
+}
+
+impl CometdBody {
+    pub(crate) fn new(data: Bytes, receipt: Option<Receipt>) -> Self {
+        Self { data, receipt }
+    }
+}
+
+impl Body for CometdBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.delivered();
+        }
+        let data = std::mem::take(&mut self.data);
+        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.len() as u64)
+    }
+}
+
+impl fmt::Debug for CometdBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CometdBody").field("bytes", &self.data.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! [`CometdService`] and [`CometdLayer`]: the server as a tower service.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bayeux_core::front::Bayeux;
+use bayeux_core::http::{Exchange, Plan};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, request};
+use http_body::Body;
+use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::body::CometdBody;
+
+/// Any error that can be sent between threads.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The time that a request's body may take to arrive, unless it is set otherwise.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A Bayeux server as a tower service: whatever comes in is taken for Bayeux, at any path.
+///
+/// Dropping a response future tells the server that the client is gone: its held connect ends.
+#[derive(Clone, Debug)]
+pub struct CometdService {
+    bayeux: Bayeux,
+    body_timeout: Duration,
+}
+
+impl CometdService {
+    /// The service of this server.
+    pub fn new(bayeux: Bayeux) -> Self {
+        Self { bayeux, body_timeout: BODY_TIMEOUT }
+    }
+
+    /// Sets how long a request's body may take to arrive. Default: 20 s. Beyond: 408.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    fn answer<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Response<CometdBody>> + Send + use<B>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let (bayeux, body_timeout) = (self.bayeux.clone(), self.body_timeout);
+        async move {
+            let (head, body) = request.into_parts();
+            let exchange = match bayeux.plan(&head) {
+                Plan::Answer(response) => return bare(response),
+                Plan::Exchange(exchange) => exchange,
+            };
+            let (head, body) = match read(&exchange, head, body, body_timeout).await {
+                Ok(read) => read,
+                Err(response) => return bare(response),
+            };
+            let (response, receipt) = bayeux.exchange(exchange, head, body).await;
+            response.map(|data| CometdBody::new(data, Some(receipt)))
+        }
+    }
+}
+
+/// Reads a request's body, within its bounds of size and time. The head travels along, in a box:
+/// it is large, and this future is part of one that is kept while a connect is held.
+async fn read<B>(
+    exchange: &Exchange,
+    head: request::Parts,
+    body: B,
+    timeout: Duration,
+) -> Result<(request::Parts, Bytes), Response<Bytes>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let Some(limit) = exchange.read_limit() else { return Ok((head, Bytes::new())) };
+    let reading = Box::pin(Limited::new(body, limit).collect());
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(Ok(body)) => Ok((head, body.to_bytes())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(exchange.error(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"))
+        }
+        Ok(Err(_)) => Err(exchange.error(StatusCode::BAD_REQUEST, "the request is incomplete")),
+        Err(_) => Err(exchange.error(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
+    }
+}
+
+fn bare(response: Response<Bytes>) -> Response<CometdBody> {
+    response.map(|data| CometdBody::new(data, None))
+}
+
+impl<B> Service<Request<B>> for CometdService
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<CometdBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let answer = self.answer(request);
+        Box::pin(async move { Ok(answer.await) })
+    }
+}
+
+/// Puts a Bayeux server under a path of another service, which gets everything else.
+#[derive(Clone, Debug)]
+pub struct CometdLayer {
+    cometd: CometdService,
+    path: Arc<str>,
+}
+
+impl CometdLayer {
+    /// The server under `/cometd`.
+    pub fn new(bayeux: Bayeux) -> Self {
+        Self { cometd: CometdService::new(bayeux), path: "/cometd".into() }
+    }
+
+    /// The same under another path. Clients add suffixes to it (`/cometd/connect`), which are
+    /// taken as well.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = path.trim_end_matches('/').into();
+        self
+    }
+
+    /// Sets how long a request's body may take to arrive. Default: 20 s. Beyond: 408.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.cometd = self.cometd.body_timeout(timeout);
+        self
+    }
+}
+
+impl<S> Layer<S> for CometdLayer {
+    type Service = MountedService<S>;
+
+    fn layer(&self, inner: S) -> MountedService<S> {
+        MountedService { cometd: self.cometd.clone(), path: Arc::clone(&self.path), inner }
+    }
+}
+
+/// A service with a Bayeux server under one of its paths; made by [`CometdLayer`].
+#[derive(Clone)]
+pub struct MountedService<S> {
+    cometd: CometdService,
+    path: Arc<str>,
+    inner: S,
+}
+
+impl<S> MountedService<S> {
+    /// Whether a path is the mount point or below it.
+    fn takes(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for MountedService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Either<CometdBody, R>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.takes(request.uri().path()) {
+            let answer = self.cometd.answer(request);
+            Box::pin(async move { Ok(answer.await.map(Either::Left)) })
+        } else {
+            let answer = self.inner.call(request);
+            Box::pin(async move { Ok(answer.await?.map(Either::Right)) })
+        }
+    }
+}
+
+impl<S> fmt::Debug for MountedService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MountedService").field("path", &self.path).finish_non_exhaustive()
+    }
+}
