@@ -1,0 +1,402 @@
+//! [`Sim`]: a runtime with virtual time, seeded randomness and an executor that misses nothing.
+//!
+//! Nothing here waits for real: time stands still while tasks run, and moves straight to the next
+//! moment that somebody sleeps until. The executor polls only tasks that were woken, in an order
+//! drawn from the seed, so a lost wake-up shows as a task that never goes on. The same seed gives
+//! the same run on any machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Task};
+use bayeux_core::{ConfigError, Entropy, Time};
+
+/// A simulated runtime. Cloning it is cheap; all clones are the same one.
+#[derive(Clone)]
+pub struct Sim {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    now: Time,
+    random: Random,
+    tasks: BTreeMap<u64, TaskState>,
+    woken: Vec<u64>,
+    spawned: u64,
+    /// Who sleeps until when; the number breaks ties in the order of falling asleep.
+    sleepers: BTreeMap<(Time, u64), Waker>,
+    slept: u64,
+    reports: Vec<String>,
+}
+
+enum TaskState {
+    Ready(Task),
+    /// Being polled.
+    Running,
+}
+
+impl Sim {
+    /// A runtime at time zero whose randomness comes from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                now: Time::ZERO,
+                random: Random::new(seed),
+                tasks: BTreeMap::new(),
+                woken: Vec::new(),
+                spawned: 0,
+                sleepers: BTreeMap::new(),
+                slept: 0,
+                reports: Vec::new(),
+            })),
+        }
+    }
+
+    /// Makes a server on this runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the options do not make sense.
+    pub fn start(&self, builder: Builder) -> Result<Bayeux, ConfigError> {
+        let bayeux = builder.build(Arc::new(self.clone()))?;
+        let sim = self.clone();
+        let drive = bayeux.drive(move |at| sim.sleep_until(at));
+        self.spawn(drive);
+        Ok(bayeux)
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Time {
+        self.lock().now
+    }
+
+    /// Runs `future` as a task; its output can be taken from the [`Spawned`].
+    pub fn spawn<F>(&self, future: F) -> Spawned<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let result = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&result);
+        let id = self.spawn_boxed(Box::pin(async move {
+            let output = future.await;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+        }));
+        Spawned { sim: self.clone(), id, result }
+    }
+
+    fn spawn_boxed(&self, task: Task) -> u64 {
+        let mut state = self.lock();
+        state.spawned += 1;
+        let id = state.spawned;
+        state.tasks.insert(id, TaskState::Ready(task));
+        state.woken.push(id);
+        id
+    }
+
+    /// A future that is ready at `at`.
+    pub fn sleep_until(&self, at: Time) -> SleepUntil {
+        SleepUntil { sim: self.clone(), at, entry: None }
+    }
+
+    /// A future that is ready after `duration`.
+    pub fn sleep(&self, duration: Duration) -> SleepUntil {
+        self.sleep_until(self.now() + duration)
+    }
+
+    /// Polls woken tasks until there is none; time stands still.
+    pub fn settle(&self) {
+        while let Some(id) = self.next_woken() {
+            let mut state = self.lock();
+            let Some(slot) = state.tasks.get_mut(&id) else { continue };
+            let TaskState::Ready(mut task) = std::mem::replace(slot, TaskState::Running) else {
+                continue;
+            };
+            drop(state);
+            let waker = Waker::from(Arc::new(TaskWaker { sim: self.clone(), id }));
+            let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
+            let mut state = self.lock();
+            match poll {
+                Poll::Ready(()) => {
+                    state.tasks.remove(&id);
+                    drop(state);
+                    drop(task);
+                }
+                Poll::Pending => match state.tasks.get_mut(&id) {
+                    Some(slot) => *slot = TaskState::Ready(task),
+                    // It was aborted while it ran.
+                    None => {
+                        drop(state);
+                        drop(task);
+                    }
+                },
+            }
+        }
+    }
+
+    fn next_woken(&self) -> Option<u64> {
+        let mut state = self.lock();
+        if state.woken.is_empty() {
+            return None;
+        }
+        let count = state.woken.len() as u64;
+        let at = state.random.below(count) as usize;
+        Some(state.woken.swap_remove(at))
+    }
+
+    /// Lets `duration` pass: everything that is due meanwhile happens, at its time.
+    pub fn advance(&self, duration: Duration) {
+        let end = self.now() + duration;
+        self.settle();
+        while self.step_to_next_sleeper(end) {}
+        self.lock().now = end;
+        self.settle();
+    }
+
+    /// Moves to the next moment that somebody sleeps until. Whether there was one.
+    pub fn step(&self) -> bool {
+        self.step_to_next_sleeper(Time::FAR_FUTURE)
+    }
+
+    /// Moves to the next moment that somebody sleeps until, but not beyond `end`. Whether there
+    /// was one.
+    fn step_to_next_sleeper(&self, end: Time) -> bool {
+        let mut state = self.lock();
+        match state.sleepers.first_key_value() {
+            Some((&(at, number), _)) if at <= end => {
+                state.now = state.now.max(at);
+                let waker = state.sleepers.remove(&(at, number));
+                drop(state);
+                waker.into_iter().for_each(Waker::wake);
+                self.settle();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Runs `future` to its end, letting as much time pass as that takes.
+    ///
+    /// # Panics
+    ///
+    /// When nothing will ever happen that could finish it: a wake-up is missing, or it waits for
+    /// something that nobody does.
+    pub fn block_on<F>(&self, future: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let spawned = self.spawn(future);
+        self.settle();
+        loop {
+            if let Some(output) = spawned.take() {
+                return output;
+            }
+            assert!(self.step(), "nothing is left that could finish the future");
+        }
+    }
+
+    /// What was reported of the application's failures, in order.
+    pub fn reports(&self) -> Vec<String> {
+        self.lock().reports.clone()
+    }
+
+    /// Tasks that have not ended.
+    pub fn tasks(&self) -> usize {
+        self.lock().tasks.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that panicked is over; what it leaves behind may be looked at all the same.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+impl Runtime for Sim {
+    fn now(&self) -> Time {
+        self.lock().now
+    }
+
+    fn spawn(&self, task: Task) {
+        self.spawn_boxed(task);
+    }
+
+    fn entropy(&self) -> Box<dyn Entropy> {
+        let seed = self.lock().random.next();
+        Box::new(Random::new(seed))
+    }
+
+    fn report(&self, report: Report<'_>) {
+        let text = report.to_string();
+        self.lock().reports.push(text);
+    }
+}
+
+struct TaskWaker {
+    sim: Sim,
+    id: u64,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let mut state = self.sim.lock();
+        if !state.woken.contains(&self.id) {
+            state.woken.push(self.id);
+        }
+    }
+}
+
+/// A task and where its output will be.
+pub struct Spawned<T> {
+    sim: Sim,
+    id: u64,
+    result: Arc<Mutex<Option<T>>>,
+}
+
+impl<T> Spawned<T> {
+    /// The output, once, if the task has ended.
+    pub fn take(&self) -> Option<T> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Puts an output back that was only looked at.
+    pub(crate) fn put_back(&self, output: T) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+    }
+
+    /// Drops the task's future, as a server does when a client's connection is gone.
+    pub fn abort(self) {
+        let task = self.sim.lock().tasks.remove(&self.id);
+        drop(task);
+    }
+}
+
+impl<T> fmt::Debug for Spawned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawned").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Ready at a moment of virtual time.
+pub struct SleepUntil {
+    sim: Sim,
+    at: Time,
+    entry: Option<u64>,
+}
+
+impl Future for SleepUntil {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let sim = self.sim.clone();
+        let mut state = sim.lock();
+        if state.now >= self.at {
+            return Poll::Ready(());
+        }
+        let number = match self.entry {
+            Some(number) => number,
+            None => {
+                state.slept += 1;
+                state.slept
+            }
+        };
+        state.sleepers.insert((self.at, number), cx.waker().clone());
+        self.entry = Some(number);
+        Poll::Pending
+    }
+}
+
+impl Drop for SleepUntil {
+    fn drop(&mut self) {
+        if let Some(number) = self.entry {
+            self.sim.lock().sleepers.remove(&(self.at, number));
+        }
+    }
+}
+
+impl fmt::Debug for SleepUntil {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SleepUntil").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// SplitMix64: small, good enough to shuffle with, the same everywhere. Never for production ids.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+impl Entropy for Random {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            let bytes = self.next().to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_only_when_everybody_sleeps() {
+        let sim = Sim::new(1);
+        let sleeper = sim.clone();
+        let task = sim.spawn(async move {
+            sleeper.sleep(Duration::from_millis(30)).await;
+            sleeper.now()
+        });
+        sim.advance(Duration::from_millis(29));
+        assert_eq!(task.take(), None);
+        sim.advance(Duration::from_millis(10));
+        assert_eq!(task.take(), Some(Time::from_millis(30)));
+        assert_eq!(sim.now(), Time::from_millis(39));
+    }
+
+    #[test]
+    fn an_aborted_task_is_dropped() {
+        let sim = Sim::new(1);
+        let held = Arc::new(());
+        let inside = Arc::clone(&held);
+        let task = sim.spawn(async move {
+            let _inside = inside;
+            std::future::pending::<()>().await;
+        });
+        sim.settle();
+        assert_eq!(Arc::strong_count(&held), 2);
+        task.abort();
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(sim.tasks(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing is left")]
+    fn a_future_that_nobody_finishes_is_found_out() {
+        Sim::new(1).block_on(std::future::pending::<()>());
+    }
+}
