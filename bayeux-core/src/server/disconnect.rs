@@ -12,7 +12,9 @@ use crate::message::{Advice, BayeuxError, Events, Message, Reconnect, Verb};
 impl Server {
     /// A client's own disconnect.
     pub(super) fn disconnect(&mut self, payload: &mut Payload, message: InProgress) -> Step {
-        if let Some(key) = payload.session {
+        // The payload's own answer is none that the session is owed: it must not take the farewell
+        // from a connect that is still being decided about.
+        if let Some(key) = payload.session.take() {
             self.remove_session(key, RemovedReason::Disconnected);
         }
         Step::Done(message.reply)

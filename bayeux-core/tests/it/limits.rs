@@ -1,0 +1,119 @@
+//! Every bound, its outcome and its counter.
+
+use bayeux_core::{Overflow, RuleList, Ruling};
+use serde_json::json;
+
+use crate::bench::{Bench, connect, data, publish, subscribe};
+
+#[test]
+fn sessions() {
+    let mut bench = Bench::with(|config| config.limits.sessions = 2);
+    bench.visitor();
+    bench.visitor();
+    let link = bench.post(None, &json!([{ "id": "1", "channel": "/meta/handshake" }]));
+    let reply = &bench.take(link)[0];
+    assert_eq!(reply["error"], "503::too_many_sessions");
+    assert_eq!(reply["advice"], json!({ "reconnect": "handshake", "interval": 10_000 }));
+    assert_eq!(bench.server.stats().refused_sessions, 1);
+}
+
+#[test]
+fn channels() {
+    let mut bench = Bench::with(|config| config.limits.channels = 1);
+    let visitor = bench.subscriber("/one");
+    let reply = bench.send(&visitor, &subscribe(&visitor, "/two"));
+    assert_eq!(reply[0]["error"], "403:too_many_channels:create_denied");
+    let reply = bench.send(&visitor, &publish(&visitor, "/two", json!(1)));
+    assert_eq!(reply[0]["error"], "403:too_many_channels:channel_create_denied");
+    assert_eq!(bench.server.stats().refused_channels, 2);
+    let reply = bench.send(&visitor, &publish(&visitor, "/one", json!(1)));
+    assert_eq!(data(&reply), [json!(1)]);
+}
+
+#[test]
+fn subscriptions_of_a_session() {
+    let mut bench = Bench::with(|config| config.limits.session_subscriptions = 2);
+    let visitor = bench.subscriber("/one");
+    let two_more = json!([{
+        "channel": "/meta/subscribe", "clientId": visitor.id, "subscription": ["/two", "/three"],
+    }]);
+    let reply = bench.send(&visitor, &two_more);
+    assert_eq!(reply[0]["error"], "403:too_many_subscriptions:subscribe_denied");
+    let session = bench.server.session(visitor.session()).unwrap();
+    assert_eq!(session.subscriptions().len(), 1, "all or nothing");
+    let again = bench.send(&visitor, &subscribe(&visitor, "/one"));
+    assert_eq!(again[0]["successful"], true, "what is there already needs no place");
+}
+
+#[test]
+fn questions() {
+    let mut bench = Bench::with(|config| config.limits.session_questions = 1);
+    bench.rules(|rules| rules.publish = RuleList::new(Ruling::Ask));
+    let visitor = bench.visitor();
+    bench.post(Some(&visitor), &publish(&visitor, "/a", json!(1)));
+    let reply = bench.send(&visitor, &publish(&visitor, "/a", json!(2)));
+    assert_eq!(reply[0]["error"], "403:too_many_questions:publish_denied");
+    assert_eq!(bench.server.stats().refused_questions, 1);
+    bench.pass(30_000);
+    assert_eq!(bench.server.stats().questions, 0);
+}
+
+#[test]
+fn a_full_queue_removes_its_session_and_the_client_can_start_anew() {
+    let mut bench = Bench::with(|config| config.limits.queue_messages = 2);
+    let visitor = bench.subscriber("/a");
+    for number in 0..3 {
+        bench.publish("/a", json!(number));
+    }
+    assert_eq!(bench.server.stats().overflowed_sessions, 1);
+    let reply = bench.send(&visitor, &connect(&visitor));
+    let expected = json!([{
+        "id": "c", "channel": "/meta/connect", "successful": false,
+        "error": "402::session_unknown",
+        "advice": { "reconnect": "handshake", "interval": 0 },
+    }]);
+    assert_eq!(json!(reply), expected);
+}
+
+#[test]
+fn a_full_queue_of_a_held_session_answers_its_connect() {
+    let mut bench = Bench::with(|config| config.limits.queue_messages = 1);
+    let visitor = bench.visitor();
+    let held = bench.hold(&visitor);
+    bench.command(bayeux_core::Command::BeginBatch { session: visitor.session() });
+    bench.deliver(&visitor, json!(1));
+    bench.deliver(&visitor, json!(2));
+    let reply = bench.take(held);
+    assert_eq!(reply[0]["error"], "402::session_unknown");
+    assert_eq!(reply[0]["advice"]["reconnect"], "handshake");
+}
+
+#[test]
+fn other_policies_drop_events_and_say_so() {
+    let mut bench = Bench::with(|config| {
+        config.limits.queue_messages = 2;
+        config.overflow = Overflow::DropOldest;
+    });
+    let visitor = bench.subscriber("/a");
+    for number in 0..5 {
+        bench.publish("/a", json!(number));
+    }
+    assert_eq!(bench.server.stats().events_dropped, 3);
+    let reply = bench.send(&visitor, &connect(&visitor));
+    assert_eq!(data(&reply), [json!(3), json!(4)]);
+}
+
+#[test]
+fn the_clients_own_times_are_clamped() {
+    let mut bench = Bench::new();
+    let visitor = bench.visitor();
+    let patient = json!([{
+        "channel": "/meta/connect", "clientId": visitor.id,
+        "advice": { "timeout": 3_000_000_000_u64, "interval": 1e300 },
+    }]);
+    let held = bench.post(Some(&visitor), &patient);
+    bench.pass(299_999);
+    assert_eq!(bench.answer(held), None);
+    bench.pass(1);
+    assert_eq!(bench.take(held)[0]["advice"]["interval"], 3_600_000);
+}
