@@ -22,6 +22,7 @@
 //! ```
 
 mod body;
+mod read;
 mod runtime;
 mod server;
 mod service;

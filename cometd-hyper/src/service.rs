@@ -11,13 +11,14 @@ use std::time::Duration;
 use bayeux_core::front::Bayeux;
 use bayeux_core::http::{Exchange, Plan};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
+use http_body_util::Either;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::CometdBody;
+use crate::read::{ReadError, discard, read};
 
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -54,18 +55,26 @@ impl CometdService {
     where
         B: Body + Send + 'static,
         B::Data: Send,
-        B::Error: Into<BoxError>,
     {
         let (bayeux, body_timeout) = (self.bayeux.clone(), self.body_timeout);
         async move {
             let (head, body) = request.into_parts();
             let exchange = match bayeux.plan(&head) {
-                Plan::Answer(response) => return bare(response),
+                Plan::Answer(response) => {
+                    if !body.is_end_stream() {
+                        Box::pin(discard(Box::pin(body))).await;
+                    }
+                    return bare(response);
+                }
                 Plan::Exchange(exchange) => exchange,
             };
-            let (head, body) = match read(&exchange, head, body, body_timeout).await {
-                Ok(read) => read,
-                Err(response) => return bare(response),
+            let read = match exchange.read_limit() {
+                Some(limit) => read(body, limit, body_timeout).await,
+                None => Ok(Bytes::new()),
+            };
+            let body = match read {
+                Ok(body) => body,
+                Err(error) => return bare(refuse(&exchange, error)),
             };
             let (response, receipt) = bayeux.exchange(exchange, head, body).await;
             response.map(|data| CometdBody::new(data, Some(receipt)))
@@ -73,29 +82,13 @@ impl CometdService {
     }
 }
 
-/// Reads a request's body, within its bounds of size and time. The head travels along, in a box:
-/// it is large, and this future is part of one that is kept while a connect is held.
-async fn read<B>(
-    exchange: &Exchange,
-    head: request::Parts,
-    body: B,
-    timeout: Duration,
-) -> Result<(request::Parts, Bytes), Response<Bytes>>
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    let Some(limit) = exchange.read_limit() else { return Ok((head, Bytes::new())) };
-    let reading = Box::pin(Limited::new(body, limit).collect());
-    match tokio::time::timeout(timeout, reading).await {
-        Ok(Ok(body)) => Ok((head, body.to_bytes())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(exchange.error(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"))
-        }
-        Ok(Err(_)) => Err(exchange.error(StatusCode::BAD_REQUEST, "the request is incomplete")),
-        Err(_) => Err(exchange.error(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
-    }
+fn refuse(exchange: &Exchange, error: ReadError) -> Response<Bytes> {
+    let (status, what) = match error {
+        ReadError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"),
+        ReadError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the request took too long"),
+        ReadError::Broken => (StatusCode::BAD_REQUEST, "the request is incomplete"),
+    };
+    exchange.error(status, what)
 }
 
 fn bare(response: Response<Bytes>) -> Response<CometdBody> {

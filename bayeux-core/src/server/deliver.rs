@@ -32,6 +32,7 @@ impl Server {
         let fan_out = self.fan_outs;
         let mut reached = core::mem::take(&mut self.reached);
         let (mut lazy, mut lazy_timeout, mut overflow) = (message.is_lazy(), None, None);
+        let mut to_publisher = None;
         for &key in &matches {
             let Some(channel) = self.channels.get(key) else { continue };
             let settings = &channel.settings;
@@ -39,11 +40,11 @@ impl Server {
             lazy |= settings.lazy;
             lazy_timeout = settings.lazy_timeout.or(lazy_timeout);
             overflow = settings.overflow.or(overflow);
-            let to_publisher = settings.broadcast_to_publisher.unwrap_or(true);
+            to_publisher = settings.broadcast_to_publisher.or(to_publisher);
             for &subscriber in &channel.subscribers {
                 let Some(session) = self.sessions.get_mut(subscriber) else { continue };
                 let own = from == Some(subscriber);
-                if own && !(to_publisher && session.broadcast_to_publisher) {
+                if own && !(to_publisher.unwrap_or(true) && session.broadcast_to_publisher) {
                     continue;
                 }
                 if session.reached_by != fan_out {

@@ -15,6 +15,11 @@ impl Server {
         // The payload's own answer is none that the session is owed: it must not take the farewell
         // from a connect that is still being decided about.
         if let Some(key) = payload.session.take() {
+            if let Some(session) = self.sessions.get_mut(key) {
+                if !session.delivers_with_connect_only() {
+                    payload.last_events = session.queue.take().0;
+                }
+            }
             self.remove_session(key, RemovedReason::Disconnected);
         }
         Step::Done(message.reply)

@@ -21,7 +21,8 @@ use crate::channel::{ChannelName, Pattern};
 use crate::id::{BrowserId, LinkId};
 use crate::json::Json;
 use crate::message::{
-    Advice, BayeuxError, Message, MessageParts, Reconnect, Reply, Request, RequestKind, Verb,
+    Advice, BayeuxError, Events, Message, MessageParts, Reconnect, Reply, Request, RequestKind,
+    Verb,
 };
 
 /// The messages of one request that are not answered yet, and the replies of those that are.
@@ -41,6 +42,8 @@ pub(super) struct Payload {
     pub(super) closed: bool,
     /// The cookie that a handshake in this payload needs to have set.
     pub(super) browser: Option<BrowserId>,
+    /// What the session was owed when a disconnect in this payload ended it.
+    pub(super) last_events: Events,
 }
 
 struct Parked {
@@ -117,6 +120,7 @@ impl Server {
             in_batch,
             closed: false,
             browser: None,
+            last_events: Events::new(),
         };
         self.walk(payload, None);
     }
@@ -171,7 +175,7 @@ impl Server {
             in_batch: payload.in_batch,
             replies: payload.replies,
             browser: payload.browser,
-            ..Answering::default()
+            last_events: payload.last_events,
         };
         if payload.closed {
             self.links.remove(&link);
@@ -295,7 +299,11 @@ impl Server {
         stage: Stage,
         decision: Decision,
     ) -> Step {
-        if stage != Stage::Handshake && !message.reply.answers(Verb::Handshake) {
+        // A publish that its listeners have seen was accepted, whatever they did to its session;
+        // a handshake has no session yet. Anything else needs one that is still there.
+        let needs_session = !matches!(stage, Stage::Handshake | Stage::ListenPublish)
+            && !message.reply.answers(Verb::Handshake);
+        if needs_session {
             if let Err(advice) = self.session_of(payload, &message.request) {
                 return Step::Done(self.unknown_session(message.reply, advice));
             }

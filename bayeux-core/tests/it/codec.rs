@@ -59,7 +59,7 @@ fn the_messages_of_several_texts_share_one_limit() {
     config.limits.payload_messages = 3;
     let decoder = Decoder::new(&config);
     let two = Bytes::from_static(b"[{},{}]");
-    assert_eq!(decoder.decode_texts(&[two.clone()]).unwrap().len(), 2);
+    assert_eq!(decoder.decode_texts(std::slice::from_ref(&two)).unwrap().len(), 2);
     let error = decoder.decode_texts(&[two.clone(), two]).unwrap_err();
     assert_eq!(error, DecodeError::TooManyMessages);
 }

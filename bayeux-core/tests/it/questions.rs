@@ -168,6 +168,24 @@ fn a_session_that_ends_meanwhile_gets_no_benefit_of_the_answer() {
 }
 
 #[test]
+fn a_listener_that_ends_the_senders_session_does_not_undo_the_message() {
+    let mut bench = Bench::new();
+    let (publisher, subscriber) = (bench.visitor(), bench.subscriber("/a"));
+    let held = bench.hold(&subscriber);
+    bench.command(Command::ListenChannel { pattern: pattern("/a"), listen: true });
+    let link = bench.post(Some(&publisher), &publish(&publisher, "/a", json!(1)));
+    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    bench.command(Command::Disconnect { session: publisher.session() });
+    bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Continue)));
+    let expected = json!([
+        { "channel": "/meta/disconnect", "successful": true },
+        { "id": "p", "channel": "/a", "successful": true },
+    ]);
+    assert_eq!(json!(bench.take(link)), expected);
+    assert_eq!(data(&bench.take(held)), [json!(1)]);
+}
+
+#[test]
 fn a_connect_that_is_being_decided_when_its_session_ends_is_told_not_to_come_back() {
     let mut bench = Bench::new();
     let visitor = bench.visitor();

@@ -174,6 +174,19 @@ fn a_clients_disconnect_answers_the_held_connect_first() {
 }
 
 #[test]
+fn a_disconnect_brings_what_the_session_was_owed() {
+    let mut bench = Bench::new();
+    let visitor = bench.subscriber("/a");
+    let held = bench.hold(&visitor);
+    let payload = json!([
+        { "channel": "/a", "clientId": visitor.id, "data": 1 },
+        { "channel": "/meta/disconnect", "clientId": visitor.id },
+    ]);
+    assert_eq!(data(&bench.send(&visitor, &payload)), [json!(1)]);
+    assert_eq!(data(&bench.take(held)).len(), 0);
+}
+
+#[test]
 fn when_everybody_has_left_nothing_is_left() {
     let mut bench = Bench::new();
     let visitors: Vec<_> = (0..10)
@@ -226,7 +239,9 @@ fn the_same_inputs_give_the_same_outputs() {
     let run = || {
         let mut bench = Bench::new();
         let visitors: Vec<_> = (0..20).map(|_| bench.subscriber("/a")).collect();
-        visitors.iter().for_each(|visitor| drop(bench.hold(visitor)));
+        for visitor in &visitors {
+            bench.hold(visitor);
+        }
         bench.publish("/a", json!(1));
         bench.pass(50_000);
         format!("{:?}", bench.outputs())

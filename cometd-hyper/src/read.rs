@@ -1,0 +1,83 @@
+//! Reading a request's body, within its bounds of size and time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+/// What is read of a refused body, so that its sender gets to see why it was refused: closing a
+/// connection with unread bytes resets it, and takes the response along (RFC 9112 §9.6). What is
+/// beyond this loses its response.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a refused body may take, in all and between two pieces: a peer that waits for the
+/// response instead of sending on shall get it.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a body was not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReadError {
+    /// It is longer than it may be.
+    TooLarge,
+    /// It took longer than it may.
+    TooSlow,
+    /// The connection broke off.
+    Broken,
+}
+
+/// Reads all of `body`.
+pub(crate) async fn read<B>(body: B, limit: usize, time: Duration) -> Result<Bytes, ReadError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
+    // In boxes of their own: these futures end before a connect is held, and should not be part
+    // of the memory that a held one keeps.
+    let mut body = Box::pin(body);
+    let reading = Box::pin(timeout(time, collect(&mut body, limit)));
+    let read = reading.await.unwrap_or(Err(ReadError::TooSlow));
+    if read == Err(ReadError::TooLarge) {
+        discard(body).await;
+    }
+    read
+}
+
+async fn collect<B: Body + Unpin>(body: &mut B, limit: usize) -> Result<Bytes, ReadError> {
+    // Nearly every body is one frame, which is taken as it is.
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Err(ReadError::Broken) };
+        let Ok(mut data) = frame.into_data() else { continue };
+        let length = bytes::Buf::remaining(&data);
+        if first.len() + all.len() + length > limit {
+            return Err(ReadError::TooLarge);
+        }
+        let data = bytes::Buf::copy_to_bytes(&mut data, length);
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads the rest of a refused body and forgets it, within bounds of its own.
+pub(crate) async fn discard<B: Body + Unpin>(mut body: B) {
+    let reading = async {
+        let mut read = 0;
+        while let Ok(Some(Ok(frame))) = timeout(LINGER_PAUSE, body.frame()).await {
+            read += frame.data_ref().map_or(0, bytes::Buf::remaining);
+            if read > LINGER_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = timeout(LINGER_TIME, reading).await;
+}

@@ -1,0 +1,47 @@
+//! The server's own end.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::peer::Running;
+
+#[tokio::test]
+async fn held_connects_are_answered_and_then_the_server_ends() {
+    let server = Running::new(|_| {}).await;
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        let mut peer = server.peer().await;
+        let session = peer.open().await;
+        peer.post(&session.cookie, &session.connect()).await;
+        peers.push(peer);
+    }
+    while server.bayeux.stats().held < 20 {
+        tokio::task::yield_now().await;
+    }
+    let ended = server.stop();
+    for peer in &mut peers {
+        let response = peer.response().await.unwrap();
+        let advice = &response.messages()[0]["advice"];
+        assert_eq!(advice["reconnect"], "retry");
+        assert!(advice["interval"].as_u64().unwrap() < 2_000);
+        assert!(peer.response().await.is_none(), "the connection is closed");
+    }
+    ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_cut_off() {
+    let server = Running::new(|options| options.shutdown_timeout = Duration::from_millis(50)).await;
+    let channel = server.bayeux.channel("/service/never").unwrap();
+    channel.on_message(|_| std::future::pending::<()>());
+    let mut peer = server.peer().await;
+    let session = peer.open().await;
+    let message = json!([{ "channel": "/service/never", "clientId": session.id, "data": 1 }]);
+    peer.post(&session.cookie, &message).await;
+    while server.bayeux.stats().questions == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.stop().await.unwrap().unwrap();
+    assert!(peer.response().await.is_none());
+}
