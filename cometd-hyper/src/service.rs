@@ -11,7 +11,7 @@ use std::time::Duration;
 use bayeux_core::front::Bayeux;
 use bayeux_core::http::{Exchange, Plan};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Either;
 use tower_layer::Layer;
@@ -61,7 +61,8 @@ impl CometdService {
             let (head, body) = request.into_parts();
             let exchange = match bayeux.plan(&head) {
                 Plan::Answer(response) => {
-                    if !body.is_end_stream() {
+                    // A client that asks first has not sent its body, and shall not be told to.
+                    if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
                         Box::pin(discard(Box::pin(body))).await;
                     }
                     return bare(response);

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bayeux_core::front::Bayeux;
+use bayeux_core::Verdict;
+use bayeux_core::front::{Bayeux, HandshakeRequest, Policy};
 use bayeux_core::http::HttpConfig;
+use cometd_testkit::sim::Sim;
 use serde_json::{Value, json};
 
 use crate::support::{World, connected, ms};
@@ -89,6 +91,31 @@ fn b061_draining_answers_held_connects_and_makes_no_session() {
     assert_eq!(refused[0]["advice"]["reconnect"], "handshake");
     let bayeux = world.bayeux.clone();
     world.sim.block_on(async move { bayeux.idle().await });
+}
+
+/// Takes half a second to let anybody in.
+struct Slow(Sim);
+
+impl Policy for Slow {
+    async fn can_handshake(&self, _: HandshakeRequest) -> Verdict {
+        self.0.sleep(ms(500)).await;
+        Verdict::Allow
+    }
+}
+
+/// Whoever is in the middle of a handshake is told the same as who comes later.
+#[test]
+fn b061_a_handshake_that_is_being_decided_when_the_server_drains() {
+    let sim = Sim::new(1);
+    let bayeux = sim.start(Bayeux::builder().policy(Slow(sim.clone()))).unwrap();
+    let world = World { sim, bayeux };
+    let handshake = world.client().post(&json!([{ "channel": "/meta/handshake" }]));
+    world.pass(100);
+    world.bayeux.drain(ms(1000));
+    let reply = handshake.wait().messages().remove(0);
+    assert_eq!(reply["error"], "503::draining");
+    assert_eq!(reply["advice"]["reconnect"], "handshake", "{reply}");
+    assert_eq!(world.bayeux.stats().sessions, 0);
 }
 
 #[test]

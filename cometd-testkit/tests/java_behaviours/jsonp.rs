@@ -40,6 +40,7 @@ fn call(client: &Client, messages: &Value) -> Value {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("text/javascript;charset=UTF-8"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=f.txt"));
     let json = answer.text().strip_prefix("/**/cb(").and_then(|text| text.strip_suffix(')'));
     serde_json::from_str(json.expect("a call")).expect("JSON")
 }

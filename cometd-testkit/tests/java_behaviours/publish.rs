@@ -138,16 +138,30 @@ fn b130_a_publisher_does_not_hear_itself_where_that_is_switched_off() {
     let peer = world.open();
     world.session(&peer).set_broadcast_to_publisher(false).unwrap();
     assert!(!hears(&world, &peer));
-    for name in ["/foo/bar", "/foo/*", "/**"] {
+    // The application can publish in a session's name, which then counts as the publisher.
+    let (channel, session) = (world.channel("/foo/bar"), world.session(&peer));
+    let from = session.clone();
+    world.sim.block_on(async move { channel.publish_from(&from, &2).await }).unwrap();
+    assert!(data(&peer).is_empty());
+    session.set_broadcast_to_publisher(true).unwrap();
+    let channel = world.channel("/foo/bar");
+    world.sim.block_on(async move { channel.publish_from(&session, &3).await }).unwrap();
+    assert_eq!(data(&peer), [3]);
+    // The channel's own setting counts, else that of the nearest wildcard above it.
+    for (name, subscribed) in
+        [("/foo/bar", "/foo/bar"), ("/foo/*", "/foo/bar"), ("/**", "/foo/bar"), ("/**", "/foo/*")]
+    {
         let world = World::new();
         world.channel(name).configure(off().persistent(true));
         let peer = world.open();
-        if name != "/foo/bar" {
-            peer.subscribe(name);
-        }
-        // A copy that is due for another subscription is due.
-        assert_eq!(hears(&world, &peer), name != "/foo/bar", "{name}");
+        peer.subscribe(subscribed);
+        assert!(!hears(&world, &peer), "{name}");
     }
+    let world = World::new();
+    world.channel("/foo/*").configure(off().persistent(true));
+    let on = ChannelSettings::new().persistent(true).broadcast_to_publisher(true);
+    world.channel("/foo/bar").configure(on);
+    assert!(hears(&world, &world.open()));
 }
 
 #[test]
