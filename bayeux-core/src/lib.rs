@@ -1,4 +1,10 @@
-//! The Bayeux protocol as a sans-IO server state machine.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to go from here
+//!
+//! [`Server`] is the machine; [`Input`] and [`Output`] are its language, and its outputs leave in
+//! the order of their causes. [`Decoder`] and [`encode`] are the way from bytes and back. [`manual`]
+//! says what this server does differently from the originals, and why.
 #![no_std]
 #![warn(clippy::wildcard_enum_match_arm)]
 extern crate alloc;
@@ -16,6 +22,7 @@ pub mod http;
 mod id;
 mod json;
 mod limits;
+pub mod manual;
 mod message;
 mod server;
 mod time;

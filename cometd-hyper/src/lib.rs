@@ -33,3 +33,8 @@ pub use body::CometdBody;
 pub use runtime::start;
 pub use server::{ServeOptions, serve, serve_with};
 pub use service::{BoxError, CometdLayer, CometdService, MountedService};
+
+/// The README's examples, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct ReadmeDoctests;

@@ -176,6 +176,7 @@
 //! | the acknowledgement extension | no `ext.ack` in any reply, by which clients know; ordinary delivery | `c42_asking_for_acknowledgements_gets_an_ordinary_session` to `c45_no_number_is_returned_that_could_lose_an_event` |
 //! | the WebSocket transport | `websocket` is not among the `supportedConnectionTypes`; an upgrade gets 405, or 400 where callback-polling is on | `c51_jsonp_upgrades_forms_and_plain_text` |
 //! | the extensions activity, timesync, timestamp, binary | their members of `ext` are ignored | - |
+//! | events that a handler delivers when a session is added, with `allow_message_delivery_during_handshake` | they come with the first connect: the handshake is answered before the handlers are told; drivers of the machine can do it | `b024_b025_through_the_front_they_wait_in_any_case`, `b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed` |
 //!
 //! For applications there are no extensions, authorizers, local sessions and annotated services
 //! yet.

@@ -21,8 +21,11 @@ impl Server {
         let InProgress { request, reply } = message;
         let RequestKind::Connect { advice } = request.kind else { return Step::Done(reply) };
         let draining = self.draining.is_some();
-        let (alone, closed) = (payload.alone, payload.closed);
+        let (alone, closed, number) = (payload.alone, payload.closed, payload.connect);
         let Some((key, session)) = payload.live_session(self) else { return Step::Done(reply) };
+        if session.connects != number && alone {
+            return Step::Overtaken;
+        }
         let was_connected = session.state == State::Connected;
         session.state = State::Connected;
         session.client_interval = advice.and_then(|it| it.interval);

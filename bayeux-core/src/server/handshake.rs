@@ -24,14 +24,8 @@ impl Server {
             let reply = message.reply.fail(BayeuxError::CONNECTION_TYPES_UNSUPPORTED);
             return Step::Done(reply.advise(never));
         }
-        if let Some(spread) = self.draining {
-            let advice = Advice::reconnect(Reconnect::Handshake).interval(self.scatter(spread));
-            return Step::Done(message.reply.fail(BayeuxError::DRAINING).advise(advice));
-        }
-        if self.sessions.len() >= self.config.limits.sessions {
-            self.stats.refused_sessions += 1;
-            let again = Advice::reconnect(Reconnect::Handshake).interval(self.config.max_interval);
-            return Step::Done(message.reply.fail(BayeuxError::TOO_MANY_SESSIONS).advise(again));
+        if let Some((error, advice)) = self.no_place() {
+            return Step::Done(message.reply.fail(error).advise(advice));
         }
         match &self.rules.handshake {
             Ruling::Allow => self.accept(payload, message),
@@ -56,18 +50,29 @@ impl Server {
         }
     }
 
+    /// Why there is no place for another session, if there is none, and when to try again.
+    fn no_place(&mut self) -> Option<(BayeuxError, Advice)> {
+        let again = Advice::reconnect(Reconnect::Handshake);
+        if let Some(spread) = self.draining {
+            return Some((BayeuxError::DRAINING, again.interval(self.scatter(spread))));
+        }
+        if self.sessions.len() < self.config.limits.sessions {
+            return None;
+        }
+        self.stats.refused_sessions += 1;
+        Some((BayeuxError::TOO_MANY_SESSIONS, again.interval(self.config.max_interval)))
+    }
+
     /// The client may have a session.
     pub(super) fn accept(&mut self, payload: &mut Payload, message: InProgress) -> Step {
         let mut reply = message.reply;
         // While the application thought about it, the client may have gone (then nobody would ever
-        // use the session), and other handshakes may have taken the last places.
-        if payload.closed || self.draining.is_some() {
-            return Step::Done(reply.fail(BayeuxError::DRAINING));
+        // use the session), and others may have taken the last places.
+        if payload.closed {
+            return Step::Done(reply.fail(BayeuxError::HANDSHAKE_DENIED));
         }
-        if self.sessions.len() >= self.config.limits.sessions {
-            self.stats.refused_sessions += 1;
-            let again = Advice::reconnect(Reconnect::Handshake).interval(self.config.max_interval);
-            return Step::Done(reply.fail(BayeuxError::TOO_MANY_SESSIONS).advise(again));
+        if let Some((error, advice)) = self.no_place() {
+            return Step::Done(reply.fail(error).advise(advice));
         }
         let Some(info) = self.links.get(&payload.link).map(|link| link.info) else {
             return Step::Done(reply);

@@ -220,7 +220,12 @@ impl Server {
             self.resume(key, ResumeCause::Timeout);
         } else {
             session.armed = Time::FAR_FUTURE;
-            self.stats.expired_sessions += 1;
+            if session.questions > 0 {
+                // A session does not expire while the application decides about its messages.
+                let at = self.now + session.max_interval(&self.config);
+                return self.set_deadline(key, at);
+            }
+            self.stats.expired_sessions += u64::from(session.is_live());
             self.remove_session(key, RemovedReason::Expired);
         }
     }

@@ -44,6 +44,8 @@ pub(super) struct Payload {
     pub(super) browser: Option<BrowserId>,
     /// What the session was owed when a disconnect in this payload ended it.
     pub(super) last_events: Events,
+    /// The number of the connect in this payload among those of its session.
+    pub(super) connect: u32,
 }
 
 struct Parked {
@@ -84,6 +86,8 @@ pub(super) enum Step {
     Wait(InProgress, Stage),
     /// A connect that is held; only its id is needed to answer it.
     Hold(Option<Json>),
+    /// A connect on its own that a newer one has overtaken.
+    Overtaken,
 }
 
 impl Server {
@@ -121,6 +125,7 @@ impl Server {
             closed: false,
             browser: None,
             last_events: Events::new(),
+            connect: 0,
         };
         self.walk(payload, None);
     }
@@ -160,6 +165,15 @@ impl Server {
                     return;
                 }
                 Some(Step::Hold(id)) => return self.hold(&payload, id),
+                Some(Step::Overtaken) => {
+                    self.stats.superseded_connects += 1;
+                    if payload.closed {
+                        self.links.remove(&payload.link);
+                    } else {
+                        self.refuse(payload.link, Refusal::Superseded);
+                    }
+                    return;
+                }
                 None => {}
             }
             let Some(request) = payload.rest.next() else { return self.finish(payload) };
@@ -226,7 +240,7 @@ impl Server {
         if connect { reply.advise(advice) } else { reply }
     }
 
-    fn sign_of_life(&mut self, payload: &Payload, key: SessionKey, request: &Request) {
+    fn sign_of_life(&mut self, payload: &mut Payload, key: SessionKey, request: &Request) {
         let transport = self.links.get(&payload.link).map(|link| link.info.transport);
         if let (Some(session), Some(transport)) = (self.sessions.get_mut(key), transport) {
             if session.transport != transport {
@@ -239,6 +253,10 @@ impl Server {
             // one is not to be answered any more.
             self.supersede(key);
             self.start_expiry(key);
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.connects = session.connects.wrapping_add(1);
+                payload.connect = session.connects;
+            }
         } else {
             self.postpone_expiry(key);
         }

@@ -78,24 +78,10 @@ impl Server {
         self.questions.asked += 1;
         let number = self.questions.asked;
         let deadline = self.now + self.config.question_timeout;
-        if let Some(key) = session {
-            // The session must not expire while it waits for the application.
-            let at = self
-                .sessions
-                .get(key)
-                .map(|it| it.deadline.max(deadline + it.max_interval(&self.config)));
-            if let Some(at) = at.filter(|_| !self.is_held(key)) {
-                self.set_deadline(key, at);
-            }
-        }
         self.timers.arm(deadline, TimerKey::Question(number));
         self.questions.open.insert(number, Asked { asker, deadline, session });
         self.outbox.push_back(Outgoing::Ready(Output::Ask(question(number))));
         true
-    }
-
-    fn is_held(&self, key: SessionKey) -> bool {
-        self.sessions.get(key).is_some_and(|session| session.held.is_some())
     }
 
     pub(super) fn answer(&mut self, answer: Answer) {
@@ -123,8 +109,12 @@ impl Server {
 
     fn settle(&mut self, number: u64, decision: Decision) {
         let Some(asked) = self.questions.open.remove(&number) else { return };
-        if let Some(session) = asked.session.and_then(|key| self.sessions.get_mut(key)) {
-            session.questions -= 1;
+        if let Some(key) = asked.session {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.questions -= 1;
+            }
+            // It was not the client who was silent.
+            self.postpone_expiry(key);
         }
         match asked.asker {
             Asker::Payload(link) => self.resume_payload(link, decision),

@@ -58,6 +58,8 @@ pub(super) struct Session {
     pub(super) advise: bool,
     /// Whether the session was told to poll because its browser has too many.
     pub(super) surplus: bool,
+    /// How many connects there were; one that is not the latest any more is not answered.
+    pub(super) connects: u32,
     pub(super) connect_only: bool,
     pub(super) broadcast_to_publisher: bool,
     /// What the client's last connect asked for.
@@ -99,6 +101,7 @@ impl Session {
             // the first thing that a client acts upon.
             advise: true,
             surplus: false,
+            connects: 0,
             connect_only: config.meta_connect_deliver_only,
             broadcast_to_publisher: config.broadcast_to_publisher,
             client_interval: None,

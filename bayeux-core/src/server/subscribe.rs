@@ -3,6 +3,8 @@
 //! A list is all or nothing: every channel in it is decided before the first one is subscribed to,
 //! where the Java and NodeJS servers leave the part before the refused one behind.
 
+use alloc::collections::BTreeSet;
+
 use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
 use super::question::{AskCreate, AskSubscribe, Denial, Operation, Question, Ticket};
 use super::questions::Asker;
@@ -107,21 +109,23 @@ impl Server {
             return Step::Done(message.reply);
         };
         let Ok(patterns) = &subscription.patterns else { return Step::Done(message.reply) };
-        let broadcast = || patterns.iter().filter(|it| it.kind() == ChannelKind::Broadcast);
-        let created = broadcast().filter(|it| self.channels.find(it).is_none()).count();
+        // A set, since a name may stand in a list twice.
+        let broadcast: BTreeSet<&Pattern> =
+            patterns.iter().filter(|it| it.kind() == ChannelKind::Broadcast).collect();
+        let created = broadcast.iter().filter(|it| self.channels.find(it).is_none()).count();
         if created > 0 && self.channels.len() + created > self.config.limits.channels {
             self.stats.refused_channels += 1;
             let error = BayeuxError::CREATE_DENIED.because("too_many_channels");
             return Step::Done(message.reply.fail(error));
         }
         let subscribed = self.sessions.get(key).map_or(0, |it| it.subscriptions.len());
-        let added = broadcast().filter(|it| !self.is_subscribed(key, it)).count();
+        let added = broadcast.iter().filter(|it| !self.is_subscribed(key, it)).count();
         if added > 0 && subscribed + added > self.config.limits.session_subscriptions {
             self.stats.refused_subscriptions += 1;
             let error = BayeuxError::SUBSCRIBE_DENIED.because("too_many_subscriptions");
             return Step::Done(message.reply.fail(error));
         }
-        for pattern in broadcast() {
+        for pattern in patterns.iter().filter(|it| broadcast.contains(it)) {
             self.subscribe_session(key, pattern);
         }
         Step::Done(message.reply)

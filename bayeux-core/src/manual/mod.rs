@@ -1,0 +1,3 @@
+//! The design, explained where it is documented.
+
+pub mod compatibility;
