@@ -41,7 +41,8 @@ pub struct Limits {
     /// `403:too_many_channels:channel_create_denied` (or `…:create_denied` for a subscribe).
     pub channels: usize,
     /// Questions that the application has not answered yet. Default: 10,000. Beyond: the message
-    /// is denied at once with the reason `too_many_questions`.
+    /// is denied at once with the reason `too_many_questions`, and a publish of the application
+    /// fails.
     pub questions: usize,
     /// The same for one session; a payload never has more than one, so this is also a bound on
     /// the payloads of a session that wait. Default: 100.

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::helpers::{Log, connect_now, events};
-use crate::support::{Peer, World, advice, unknown};
+use crate::support::{Peer, World, unknown};
 
 fn shake(world: &World, members: Value) -> Value {
     let mut message = json!({ "channel": "/meta/handshake" });

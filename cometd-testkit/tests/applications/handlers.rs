@@ -1,0 +1,175 @@
+//! Handlers that fail, panic, take long, or do odd things.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bayeux_core::front::{Bayeux, Error, Flow, HandshakeRequest, Incoming, Policy};
+use bayeux_core::{Event, Verdict};
+use cometd_testkit::sim::Sim;
+use cometd_testkit::wire::{Client, connect, publish, subscribe};
+use serde_json::json;
+
+fn world() -> (Sim, Bayeux) {
+    let sim = Sim::new(3);
+    let bayeux = sim.start(Bayeux::builder()).unwrap();
+    (sim, bayeux)
+}
+
+#[test]
+fn a_listener_that_panics_or_fails_is_reported_and_hurts_nobody() {
+    let (sim, bayeux) = world();
+    let channel = bayeux.channel("/a").unwrap();
+    channel.on_message(|_| -> std::future::Ready<()> { panic!("before its first await") });
+    channel.on_message(|incoming: Incoming| async move {
+        assert!(incoming.session().is_none(), "in its future");
+    });
+    channel.on_message(|_| async { Err::<(), _>("with an error") });
+    channel.on_message(|_| async { Flow::replace(&"the last one counts") });
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    client.send(&json!([subscribe(&id, "/a")]));
+    let answer = client.send(&json!([publish(&id, "/a", 1)])).messages();
+    assert_eq!(answer[0]["data"], "the last one counts");
+    let expected = [
+        "listener on /a panicked: before its first await",
+        "listener on /a panicked: in its future",
+        "listener on /a failed: with an error",
+    ];
+    assert_eq!(sim.reports(), expected);
+}
+
+struct Panics;
+
+impl Policy for Panics {
+    async fn can_handshake(&self, _: HandshakeRequest) -> Verdict {
+        panic!("no verdict")
+    }
+}
+
+#[test]
+fn a_policy_that_panics_denies() {
+    let sim = Sim::new(3);
+    let bayeux = sim.start(Bayeux::builder().policy(Panics)).unwrap();
+    let client = Client::new(&sim, &bayeux);
+    let answer = client.send(&json!([{ "channel": "/meta/handshake" }])).messages();
+    assert_eq!(answer[0]["error"], "403::handshake_denied");
+    assert_eq!(sim.reports(), ["policy panicked: no verdict"]);
+}
+
+#[test]
+fn events_are_told_in_order_one_after_another() {
+    let (sim, bayeux) = world();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (log, sleeper) = (Arc::clone(&told), sim.clone());
+    bayeux.on_event(move |notice| {
+        let (log, sleep) = (Arc::clone(&log), sleeper.sleep(Duration::from_millis(100)));
+        async move {
+            let name = match notice.event {
+                Event::SessionAdded { .. } => "added",
+                Event::SessionRemoved { .. } => "removed",
+                Event::Subscribed { .. } => "subscribed",
+                Event::Unsubscribed { .. } => "unsubscribed",
+                _ => return,
+            };
+            log.lock().unwrap().push(name);
+            sleep.await;
+            log.lock().unwrap().push("done");
+        }
+    });
+    let client = Client::new(&sim, &bayeux);
+    let id = client.handshake();
+    client.send(&json!([subscribe(&id, "/a")]));
+    client.send(&json!([{ "channel": "/meta/disconnect", "clientId": id }]));
+    sim.advance(Duration::from_secs(1));
+    let events = ["added", "subscribed", "removed", "unsubscribed"];
+    let expected: Vec<_> = events.into_iter().flat_map(|event| [event, "done"]).collect();
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_removed_session_still_has_its_attributes_for_those_who_are_told() {
+    let (sim, bayeux) = world();
+    let client = Client::new(&sim, &bayeux);
+    let id = client.handshake();
+    let session = bayeux.sessions().pop().unwrap();
+    assert_eq!(session.id().to_string(), id);
+    session.set_attribute("name", String::from("Ann")).unwrap();
+    let told = Arc::new(Mutex::new(None));
+    let tell = Arc::clone(&told);
+    session
+        .on_removed(move |session, reason| async move {
+            let name = session.attribute::<String>("name");
+            *tell.lock().unwrap() = Some((name.as_deref().cloned(), format!("{reason:?}")));
+        })
+        .unwrap();
+    sim.advance(Duration::from_secs(11));
+    let expected = (Some("Ann".to_owned()), "Expired".to_owned());
+    assert_eq!(told.lock().unwrap().take(), Some(expected));
+    assert!(matches!(session.deliver("/x", &1), Err(Error::SessionGone)));
+    assert_eq!(session.attribute::<String>("name"), None);
+}
+
+#[test]
+fn a_handler_outlives_the_client_that_it_works_for() {
+    let (sim, bayeux) = world();
+    let done = Arc::new(Mutex::new(false));
+    let (mark, sleeper) = (Arc::clone(&done), sim.clone());
+    bayeux.channel("/service/work").unwrap().on_message(move |_: Incoming| {
+        let (mark, sleep) = (Arc::clone(&mark), sleeper.sleep(Duration::from_secs(5)));
+        async move {
+            sleep.await;
+            *mark.lock().unwrap() = true;
+        }
+    });
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let request = client.post(&json!([publish(&id, "/service/work", 1)]));
+    sim.advance(Duration::from_secs(1));
+    request.lose();
+    sim.advance(Duration::from_secs(5));
+    assert!(*done.lock().unwrap());
+    assert_eq!(bayeux.stats().links, 0);
+}
+
+#[test]
+fn listeners_that_publish_in_circles_do_not_nest() {
+    let (sim, bayeux) = world();
+    let channel = bayeux.channel("/count").unwrap();
+    let again = channel.clone();
+    channel.on_message(move |incoming: Incoming| {
+        let channel = again.clone();
+        async move {
+            let number: u32 = incoming.data()?;
+            if number < 5_000 { channel.publish(&(number + 1)).await } else { Ok(()) }
+        }
+    });
+    let counting = channel.clone();
+    sim.block_on(async move { counting.publish(&0).await }).unwrap();
+    assert_eq!(sim.reports(), Vec::<String>::new());
+}
+
+#[test]
+fn a_veto_reaches_whoever_publishes() {
+    let (sim, bayeux) = world();
+    let channel = bayeux.channel("/a").unwrap();
+    let listener = channel.on_message(|_| async { Flow::Veto });
+    let vetoed = channel.clone();
+    let outcome = sim.block_on(async move { vetoed.publish(&1).await });
+    assert!(matches!(outcome, Err(Error::Vetoed)));
+    assert!(bayeux.remove_listener(&listener));
+    assert!(!bayeux.remove_listener(&listener));
+    sim.block_on(async move { channel.publish(&1).await }).unwrap();
+}
+
+#[test]
+fn the_driver_ends_with_the_server() {
+    let (sim, bayeux) = world();
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let held = client.post(&json!([connect(&id)]));
+    held.lose();
+    assert_eq!(sim.tasks(), 1);
+    drop((client, bayeux));
+    sim.settle();
+    assert_eq!(sim.tasks(), 0);
+}
