@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod connections;
+mod http2;
 mod mounting;
 mod peer;
 mod shutdown;
