@@ -34,10 +34,8 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    // In boxes of their own: these futures end before a connect is held, and should not be part
-    // of the memory that a held one keeps.
     let mut body = Box::pin(body);
-    let reading = Box::pin(timeout(time, collect(&mut body, limit)));
+    let reading = timeout(time, collect(&mut body, limit));
     let read = reading.await.unwrap_or(Err(ReadError::TooSlow));
     if read == Err(ReadError::TooLarge) {
         discard(body).await;

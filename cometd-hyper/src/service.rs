@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bayeux_core::front::Bayeux;
+use bayeux_core::front::{Bayeux, Receipt};
 use bayeux_core::http::{Exchange, Plan};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -58,29 +58,47 @@ impl CometdService {
     {
         let (bayeux, body_timeout) = (self.bayeux.clone(), self.body_timeout);
         async move {
-            let (head, body) = request.into_parts();
-            let exchange = match bayeux.plan(&head) {
-                Plan::Answer(response) => {
-                    // A client that asks first has not sent its body, and shall not be told to.
-                    if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
-                        Box::pin(discard(Box::pin(body))).await;
-                    }
-                    return bare(response);
+            // In a box of its own, since a future keeps room for everything that it ever held:
+            // this one is kept while a connect is held, when nothing of the request is needed.
+            let begun = Box::pin(begin(bayeux, request, body_timeout)).await;
+            match begun {
+                Ok(answering) => {
+                    let (response, receipt) = answering.await;
+                    response.map(|data| CometdBody::new(data, Some(receipt)))
                 }
-                Plan::Exchange(exchange) => exchange,
-            };
-            let read = match exchange.read_limit() {
-                Some(limit) => read(body, limit, body_timeout).await,
-                None => Ok(Bytes::new()),
-            };
-            let body = match read {
-                Ok(body) => body,
-                Err(error) => return bare(refuse(&exchange, error)),
-            };
-            let (response, receipt) = bayeux.exchange(exchange, head, body).await;
-            response.map(|data| CometdBody::new(data, Some(receipt)))
+                Err(response) => response.map(|data| CometdBody::new(data, None)),
+            }
         }
     }
+}
+
+/// Reads a request and submits its payload; `Err` with the response to one that has none.
+async fn begin<B>(
+    bayeux: Bayeux,
+    request: Request<B>,
+    body_timeout: Duration,
+) -> Result<impl Future<Output = (Response<Bytes>, Receipt)> + Send + use<B>, Response<Bytes>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
+    let (head, body) = request.into_parts();
+    let exchange = match bayeux.plan(&head) {
+        Plan::Exchange(exchange) => exchange,
+        Plan::Answer(response) => {
+            // A client that asks first has not sent its body, and shall not be told to.
+            if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
+                discard(Box::pin(body)).await;
+            }
+            return Err(response);
+        }
+    };
+    let read = match exchange.read_limit() {
+        Some(limit) => read(body, limit, body_timeout).await,
+        None => Ok(Bytes::new()),
+    };
+    let body = read.map_err(|error| refuse(&exchange, error))?;
+    Ok(bayeux.exchange(exchange, head, body))
 }
 
 fn refuse(exchange: &Exchange, error: ReadError) -> Response<Bytes> {
@@ -90,10 +108,6 @@ fn refuse(exchange: &Exchange, error: ReadError) -> Response<Bytes> {
         ReadError::Broken => (StatusCode::BAD_REQUEST, "the request is incomplete"),
     };
     exchange.error(status, what)
-}
-
-fn bare(response: Response<Bytes>) -> Response<CometdBody> {
-    response.map(|data| CometdBody::new(data, None))
 }
 
 impl<B> Service<Request<B>> for CometdService

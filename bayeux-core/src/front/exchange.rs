@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::mem;
 use core::task::Poll;
 
@@ -22,47 +22,43 @@ impl Bayeux {
         self.shared.mapper.plan(head)
     }
 
-    /// Serves a request whose body was read, for as long as its connect is held.
+    /// Serves a request whose body was read: its payload is submitted at once, and the future waits
+    /// for the answer, for as long as its connect is held.
     ///
     /// The adapter sends the response and tells the [`Receipt`] when its body was taken to the end.
     ///
     /// Dropping the future tells the server that the client is gone: a held connect ends, and
     /// events that were about to leave stay queued. What the payload asked for is done all the
     /// same.
-    pub async fn exchange(
+    pub fn exchange(
         &self,
         mut exchange: Exchange,
         head: request::Parts,
         body: Bytes,
-    ) -> (Response<Bytes>, Receipt) {
-        let texts = match exchange.texts(body) {
-            Ok(texts) => texts,
-            Err(error) => {
-                return (exchange.error(error.status(), error.what()), Receipt::default());
-            }
-        };
-        let requests = match self.shared.decoder.decode_texts(&texts) {
-            Ok(requests) => requests,
-            Err(error) => {
-                let response = exchange.error(StatusCode::BAD_REQUEST, error.what());
-                return (response, Receipt::default());
-            }
-        };
-        drop(texts);
-        let mut link = self.submit(&exchange, head, requests);
-        match link.answer().await {
-            Ok(parcel) => {
-                let mut text = Vec::new();
-                codec::encode(&parcel, self.shared.offered(), &mut text);
-                let response = exchange.respond(text.into(), parcel.browser);
-                (response, Receipt { link: Some(link) })
-            }
-            Err(Refusal::Superseded) => (exchange.superseded(), Receipt::default()),
-            Err(refusal @ (Refusal::HandshakeNotAlone | Refusal::Empty)) => {
-                let response = exchange.error(StatusCode::BAD_REQUEST, refusal.what());
-                (response, Receipt::default())
+    ) -> impl Future<Output = (Response<Bytes>, Receipt)> + Send + use<> {
+        let link = self.decode(&mut exchange, body).map(|payload| {
+            // A future keeps room for everything that it ever held. This one is kept while a
+            // connect is held, so what only the beginning needs stays out of it.
+            self.submit(&exchange, head, payload)
+        });
+        async move {
+            match link {
+                Ok(link) => link.respond(&exchange).await,
+                Err(response) => (response, Receipt::default()),
             }
         }
+    }
+
+    #[expect(clippy::result_large_err, reason = "the caller sends the error as it is")]
+    fn decode(
+        &self,
+        exchange: &mut Exchange,
+        body: Bytes,
+    ) -> Result<Vec<Request>, Response<Bytes>> {
+        let texts = exchange.texts(body);
+        let texts = texts.map_err(|error| exchange.error(error.status(), error.what()))?;
+        let requests = self.shared.decoder.decode_texts(&texts);
+        requests.map_err(|error| exchange.error(StatusCode::BAD_REQUEST, error.what()))
     }
 
     fn submit(&self, exchange: &Exchange, head: request::Parts, payload: Vec<Request>) -> Link {
@@ -109,6 +105,23 @@ impl Link {
         .await;
         self.state = if answer.is_ok() { LinkState::Answered } else { LinkState::Refused };
         answer
+    }
+
+    /// Waits for the answer and writes the response.
+    async fn respond(mut self, exchange: &Exchange) -> (Response<Bytes>, Receipt) {
+        match self.answer().await {
+            Ok(parcel) => {
+                let mut text = Vec::new();
+                codec::encode(&parcel, self.bayeux.shared.offered(), &mut text);
+                let response = exchange.respond(text.into(), parcel.browser);
+                (response, Receipt { link: Some(self) })
+            }
+            Err(Refusal::Superseded) => (exchange.superseded(), Receipt::default()),
+            Err(refusal @ (Refusal::HandshakeNotAlone | Refusal::Empty)) => {
+                let response = exchange.error(StatusCode::BAD_REQUEST, refusal.what());
+                (response, Receipt::default())
+            }
+        }
     }
 
     fn end(&mut self, delivered: bool) {
