@@ -8,6 +8,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::sync::PoisonError;
 
+use super::state::register;
 use super::{Bayeux, Shared};
 use crate::server::Input;
 use crate::time::Time;
@@ -41,17 +42,15 @@ impl<S: Fn(Time) -> F, F: Future<Output = ()>> Driver<S, F> {
         let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
         let bayeux = Bayeux { shared };
         loop {
-            let due = {
+            let (due, replaced) = {
                 let mut state = bayeux.lock();
                 let due = state.server.poll_timeout();
                 // A turn that makes something due earlier wakes this task; one that makes it due
                 // later does not, and the sleep just ends without anything to do.
                 state.timer.until = due;
-                if !state.timer.waker.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
-                    state.timer.waker = Some(cx.waker().clone());
-                }
-                due
+                (due, register(&mut state.timer.waker, cx.waker()))
             };
+            drop(replaced);
             if self.sleep.as_ref().map(|(until, _)| *until) != due {
                 self.sleep = due.map(|until| (until, Box::pin((self.sleep_until)(until))));
             }

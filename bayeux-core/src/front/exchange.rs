@@ -98,9 +98,12 @@ enum LinkState {
 impl Link {
     /// Waits for the answer.
     async fn answer(&mut self) -> Result<Parcel, Refusal> {
-        let answer = poll_fn(|cx| match self.bayeux.lock().collect(self.id, cx.waker()) {
-            Some(answer) => Poll::Ready(answer),
-            None => Poll::Pending,
+        let answer = poll_fn(|cx| {
+            let collected = self.bayeux.lock().collect(self.id, cx.waker());
+            match collected {
+                Ok(answer) => Poll::Ready(answer),
+                Err(_replaced) => Poll::Pending,
+            }
         })
         .await;
         self.state = if answer.is_ok() { LinkState::Answered } else { LinkState::Refused };

@@ -190,21 +190,23 @@ impl Listeners {
         ListenerId { pattern, number }
     }
 
-    /// Removes a listener. Whether there is none left on its channel; `None` if it was not there.
-    pub(super) fn remove(&mut self, id: &ListenerId) -> Option<bool> {
+    /// Removes a listener. It and whether it was the last one on its channel; `None` if it was not
+    /// there.
+    pub(super) fn remove(&mut self, id: &ListenerId) -> Option<(AnyListener, bool)> {
         let listeners = self.by_pattern.get_mut(&id.pattern)?;
         let at = listeners.iter().position(|(number, _)| *number == id.number)?;
-        listeners.remove(at);
+        let (_, listener) = listeners.remove(at);
         let last = listeners.is_empty();
         if last {
             self.by_pattern.remove(&id.pattern);
         }
-        Some(last)
+        Some((listener, last))
     }
 
     /// Removes the listeners on a channel.
-    pub(super) fn clear(&mut self, pattern: &Pattern) {
-        self.by_pattern.remove(pattern);
+    pub(super) fn clear(&mut self, pattern: &Pattern) -> impl Iterator<Item = AnyListener> + use<> {
+        let listeners = self.by_pattern.remove(pattern).unwrap_or_default();
+        listeners.into_iter().map(|(_, listener)| listener)
     }
 
     /// The listeners on these channels, in this order.

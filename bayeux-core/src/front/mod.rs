@@ -49,7 +49,7 @@ use notice::RemovedHandler;
 pub use policy::{CreateRequest, HandshakeRequest, Policy, PublishRequest, SubscribeRequest};
 pub use runtime::{Report, Runtime, Task};
 pub use session::{Batch, Session};
-use state::{Publishing, State};
+use state::{Publishing, State, register};
 
 use crate::channel::Pattern;
 use crate::codec::Decoder;
@@ -208,7 +208,8 @@ impl Bayeux {
     /// Removes a listener. Whether it was there.
     pub fn remove_listener(&self, id: &ListenerId) -> bool {
         self.turn_with(|state, after| {
-            let Some(last) = state.listeners.remove(id) else { return false };
+            let Some((listener, last)) = state.listeners.remove(id) else { return false };
+            after.leftovers.listeners.push(listener);
             if last {
                 let command = Command::ListenChannel { pattern: id.pattern.clone(), listen: false };
                 state.turn(self, self.now(), Input::Command(command), after);
@@ -241,7 +242,9 @@ impl Bayeux {
             if state.open_links() == 0 {
                 return Poll::Ready(());
             }
-            state.idle_wakers.push(cx.waker().clone());
+            if !state.idle_wakers.iter().any(|it| it.will_wake(cx.waker())) {
+                state.idle_wakers.push(cx.waker().clone());
+            }
             Poll::Pending
         })
         .await;
@@ -270,7 +273,7 @@ impl Bayeux {
 
     fn remove_channel(&self, pattern: &Pattern) {
         self.turn_with(|state, after| {
-            state.listeners.clear(pattern);
+            after.leftovers.listeners.extend(state.listeners.clear(pattern));
             let command = Command::RemoveChannel { pattern: pattern.clone() };
             state.turn(self, self.now(), Input::Command(command), after);
         });
@@ -292,14 +295,14 @@ impl Bayeux {
         let waiting = Forget { bayeux: self, receipt };
         let published = poll_fn(|cx| {
             let mut state = self.lock();
-            match state.publishes.get_mut(&receipt) {
-                Some(Publishing::Waiting(waker)) => {
-                    *waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-                Some(Publishing::Done { published }) => Poll::Ready(*published),
-                None => Poll::Ready(true),
-            }
+            let replaced = match state.publishes.get_mut(&receipt) {
+                Some(Publishing::Waiting(waker)) => register(waker, cx.waker()),
+                Some(Publishing::Done { published }) => return Poll::Ready(*published),
+                None => return Poll::Ready(true),
+            };
+            drop(state);
+            drop(replaced);
+            Poll::Pending
         })
         .await;
         drop(waiting);
@@ -336,7 +339,8 @@ struct Forget<'b> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.bayeux.lock().publishes.remove(&self.receipt);
+        let forgotten = self.bayeux.lock().publishes.remove(&self.receipt);
+        drop(forgotten);
     }
 }
 

@@ -15,7 +15,7 @@ use slotmap::{Key, KeyData, SlotMap};
 use super::Bayeux;
 use super::attributes::Attributes;
 use super::context::Context;
-use super::listener::Listeners;
+use super::listener::{AnyListener, Listeners};
 use super::notice::{EventHandler, Notice, Telling};
 use super::policy::AnyPolicy;
 use super::session::{Session, SessionNotes};
@@ -74,6 +74,17 @@ pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
     pub(super) questions: Vec<Asked>,
     pub(super) tell: bool,
+    pub(super) leftovers: Leftovers,
+}
+
+/// What may only be dropped after the lock is released: values of the application, or of its
+/// runtime, whose `Drop` may do anything, call back into the server for example.
+#[derive(Default)]
+pub(super) struct Leftovers {
+    contexts: Vec<Arc<Context>>,
+    attributes: Vec<Attributes>,
+    pub(super) listeners: Vec<AnyListener>,
+    pub(super) wakers: Vec<Waker>,
 }
 
 /// A question with what its handlers need beside it.
@@ -108,7 +119,11 @@ impl State {
     }
 
     pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
-        self.mailboxes.remove(key(link));
+        if let Some(mailbox) = self.mailboxes.remove(key(link)) {
+            after.leftovers.contexts.extend(mailbox.context);
+            after.leftovers.attributes.extend(mailbox.attributes);
+            after.leftovers.wakers.extend(mailbox.waker);
+        }
         if self.mailboxes.is_empty() {
             after.wakers.append(&mut self.idle_wakers);
         }
@@ -118,18 +133,18 @@ impl State {
         self.mailboxes.len()
     }
 
-    /// The answer to a link, or a promise to wake `waker` when it is there.
+    /// The answer to a link, or a promise to wake `waker` when it is there. The waker that was
+    /// there before is given back, to be dropped when the lock is released.
     pub(super) fn collect(
         &mut self,
         link: LinkId,
         waker: &Waker,
-    ) -> Option<Result<Parcel, Refusal>> {
-        let mailbox = self.mailboxes.get_mut(key(link))?;
-        let answer = mailbox.answer.take();
-        if answer.is_none() && !mailbox.waker.as_ref().is_some_and(|it| it.will_wake(waker)) {
-            mailbox.waker = Some(waker.clone());
+    ) -> Result<Result<Parcel, Refusal>, Option<Waker>> {
+        let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Err(None) };
+        match mailbox.answer.take() {
+            Some(answer) => Ok(answer),
+            None => Err(register(&mut mailbox.waker, waker)),
         }
-        answer
     }
 
     /// Gives the machine an input and takes what it wants done.
@@ -151,6 +166,7 @@ impl State {
                 Output::Relay(_) => {}
             }
         }
+        after.leftovers.attributes.extend(ended.into_iter().map(|(_, attributes)| attributes));
         if let Some(due) = self.server.poll_timeout() {
             if self.timer.until.is_none_or(|until| due < until) {
                 after.wakers.extend(self.timer.waker.take());
@@ -161,7 +177,7 @@ impl State {
     fn post(&mut self, link: LinkId, answer: Result<Parcel, Refusal>, after: &mut After) {
         if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
             mailbox.answer = Some(answer);
-            mailbox.context = None;
+            after.leftovers.contexts.extend(mailbox.context.take());
             after.wakers.extend(mailbox.waker.take());
         }
     }
@@ -196,9 +212,11 @@ impl State {
         let session = match &event {
             Event::SessionAdded { session, link } => {
                 let mailbox = self.mailboxes.get_mut(key(*link));
-                let attributes = mailbox.and_then(|mailbox| mailbox.attributes.take());
-                if let Some(attributes) = attributes.filter(|it| !it.is_empty()) {
-                    self.notes.attributes.insert(*session, attributes);
+                match mailbox.and_then(|mailbox| mailbox.attributes.take()) {
+                    Some(attributes) if !attributes.is_empty() => {
+                        self.notes.attributes.insert(*session, attributes);
+                    }
+                    attributes => after.leftovers.attributes.extend(attributes),
                 }
                 Some(*session)
             }
@@ -211,9 +229,8 @@ impl State {
             }
             Event::Suspended { session, link, .. } => {
                 // An idle session costs as little as can be: nobody asks about this request again.
-                if let Some(mailbox) = self.mailboxes.get_mut(key(*link)) {
-                    mailbox.context = None;
-                }
+                let context = self.mailboxes.get_mut(key(*link)).and_then(|it| it.context.take());
+                after.leftovers.contexts.extend(context);
                 Some(*session)
             }
             Event::Subscribed { session, .. }
@@ -251,6 +268,14 @@ impl State {
         let telling = self.tellings.pop_front();
         self.telling = telling.is_some();
         telling
+    }
+}
+
+/// Puts `waker` where it will be found; the one that was there, if it was another.
+pub(super) fn register(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match place {
+        Some(registered) if registered.will_wake(waker) => None,
+        _ => place.replace(waker.clone()),
     }
 }
 

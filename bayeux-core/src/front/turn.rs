@@ -117,7 +117,8 @@ impl Bayeux {
 
     /// Wakes, starts to tell events; what is left are the questions.
     fn settle(&self, after: After) -> alloc::vec::Vec<Asked> {
-        let After { wakers, questions, tell } = after;
+        let After { wakers, questions, tell, leftovers } = after;
+        drop(leftovers);
         wakers.into_iter().for_each(Waker::wake);
         if tell {
             let bayeux = self.clone();

@@ -161,6 +161,41 @@ fn a_veto_reaches_whoever_publishes() {
     sim.block_on(async move { channel.publish(&1).await }).unwrap();
 }
 
+/// Calls back into the server when it is dropped.
+struct CallsBack(Bayeux);
+
+impl Drop for CallsBack {
+    fn drop(&mut self) {
+        self.0.stats();
+    }
+}
+
+#[test]
+fn the_applications_values_are_not_dropped_under_the_lock() {
+    let (sim, bayeux) = world();
+    let client = Client::new(&sim, &bayeux);
+    client.open();
+    let session = bayeux.sessions().pop().unwrap();
+    session.set_attribute("calls back", CallsBack(bayeux.clone())).unwrap();
+    let calls_back = CallsBack(bayeux.clone());
+    let listener = bayeux.channel("/a").unwrap().on_message(move |_| {
+        let _ = &calls_back;
+        async {}
+    });
+    let calls_back = CallsBack(bayeux.clone());
+    bayeux.channel("/b").unwrap().on_message(move |_| {
+        let _ = &calls_back;
+        async {}
+    });
+    let mut request = client.request(json!([{ "channel": "/meta/handshake" }]).to_string());
+    request.extensions_mut().insert(Arc::new(CallsBack(bayeux.clone())));
+    client.start(request).wait();
+    bayeux.remove_listener(&listener);
+    bayeux.channel("/b").unwrap().remove();
+    sim.advance(Duration::from_secs(20));
+    assert_eq!(bayeux.sessions().len(), 0);
+}
+
 #[test]
 fn the_driver_ends_with_the_server() {
     let (sim, bayeux) = world();
