@@ -24,13 +24,14 @@ mod json;
 mod limits;
 pub mod manual;
 mod message;
+mod options;
 mod server;
 mod time;
 mod transport;
 
 pub use channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Pattern};
 pub use codec::{DecodeError, Decoder, encode};
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use entropy::Entropy;
 pub use id::{BrowserId, LinkId, SessionId, ShardTag};
 pub use json::Json;
@@ -39,6 +40,7 @@ pub use message::{
     Advice, BayeuxError, ClientAdvice, Events, Message, MessageParts, Parcel, Reconnect, Reply,
     ReplyChannel, Request, RequestKind, Subscription, Verb,
 };
+pub use options::ConfigError;
 pub use server::{
     Answer, AskCreate, AskHandshake, AskListen, AskPublish, AskSubscribe, ChannelView, Command,
     Denial, Event, Input, LinkInfo, ListenVerdict, Operation, Output, Question, Receipt, Refusal,

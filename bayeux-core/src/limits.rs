@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, millis};
+use crate::options::{ConfigError, millis};
 
 /// The bounds on everything that a client can make grow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

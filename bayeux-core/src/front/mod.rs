@@ -53,10 +53,11 @@ use state::{Publishing, State, register};
 
 use crate::channel::Pattern;
 use crate::codec::Decoder;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::http::{HttpConfig, Mapper};
 use crate::id::SessionId;
 use crate::message::Message;
+use crate::options::ConfigError;
 use crate::server::{Command, Input, Rules, Server, Stats};
 use crate::time::Time;
 use crate::transport::Transport;

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{cors, media};
-use crate::config::ConfigError;
+use crate::options::ConfigError;
 
 /// How requests are read and responses dressed: CometD's HTTP transport options, plus CORS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

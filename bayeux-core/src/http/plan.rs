@@ -30,7 +30,7 @@ use super::cors::{self, Cors, Grant};
 use super::exchange::{Exchange, Query, Shared, Source};
 use super::media::{self, Media};
 use super::{form, jsonp};
-use crate::config::ConfigError;
+use crate::options::ConfigError;
 
 /// Reads request heads. Built once; clones share everything.
 #[derive(Clone, Debug)]

@@ -11,14 +11,10 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::keyed::{Keyed, Map};
-use super::session::SessionKey;
+use super::keys::{ChannelKey, SessionKey};
 use crate::channel::{ChannelName, ChannelSettings, Pattern, Reach};
 use crate::entropy::Entropy;
 use crate::time::Time;
-
-slotmap::new_key_type! {
-    pub(super) struct ChannelKey;
-}
 
 /// The channels that concern one message.
 pub(super) type Matches = SmallVec<[ChannelKey; 8]>;

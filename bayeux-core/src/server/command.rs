@@ -1,8 +1,9 @@
 //! Commands: what the application wants.
 
 use super::input::{Command, Timing};
+use super::keys::SessionKey;
 use super::questions::ServerPublish;
-use super::session::{Overrides, SessionKey};
+use super::session::Overrides;
 use super::{Event, RemovedReason, Server};
 use crate::channel::{ChannelKind, ChannelSettings, Pattern};
 

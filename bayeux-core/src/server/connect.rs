@@ -8,9 +8,10 @@
 
 use core::time::Duration;
 
+use super::keys::SessionKey;
 use super::link::{Answering, LinkState};
 use super::payload::{InProgress, Payload, Step};
-use super::session::{SessionKey, State};
+use super::session::State;
 use super::{Event, Outgoing, Refusal, ResumeCause, Server};
 use crate::id::LinkId;
 use crate::json::Json;

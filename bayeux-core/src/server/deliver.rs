@@ -2,9 +2,10 @@
 
 use alloc::sync::Arc;
 
+use super::keys::SessionKey;
 use super::link::{Answering, LinkState};
 use super::queue::Offered;
-use super::session::{SessionKey, State};
+use super::session::State;
 use super::timers::TimerKey;
 use super::{Event, Output, RemovedReason, ResumeCause, Server};
 use crate::channel::Overflow;

@@ -2,8 +2,9 @@
 
 use alloc::sync::Arc;
 
+use super::keys::SessionKey;
 use super::payload::{InProgress, Payload, Step};
-use super::session::{SessionKey, State};
+use super::session::State;
 use super::timers::TimerKey;
 use super::{Event, RemovedReason, ResumeCause, Server};
 use crate::channel::ChannelName;

@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::keys::SessionKey;
 use super::payload::Payload;
 use super::queue::Flight;
-use super::session::SessionKey;
 use crate::id::BrowserId;
 use crate::json::Json;
 use crate::message::{Events, Reply};

@@ -24,6 +24,7 @@ mod event;
 mod handshake;
 mod input;
 mod keyed;
+mod keys;
 mod link;
 mod output;
 mod payload;
@@ -43,11 +44,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use channels::{ChannelKey, Channels};
+use channels::Channels;
 use keyed::{Keyed, Map};
+use keys::{ChannelKey, SessionKey};
 use link::{Link, LinkState};
 use questions::Questions;
-use session::{SessionKey, Sessions};
+use session::Sessions;
 use timers::{TimerKey, Timers};
 
 pub use event::{Event, RemovedReason, ResumeCause};
@@ -62,9 +64,10 @@ pub use rules::{RuleList, Rules, Ruling};
 pub use stats::Stats;
 pub use view::{ChannelView, SessionView};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{LinkId, SessionId};
+use crate::options::ConfigError;
 use crate::time::Time;
 
 /// A Bayeux server without input, output, clock or randomness of its own.

@@ -12,10 +12,11 @@
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
+use super::keys::SessionKey;
 use super::link::{Answering, LinkState};
 use super::question::{AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
-use super::session::{SessionKey, State};
+use super::session::State;
 use super::{Denial, Outgoing, Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
 use crate::id::{BrowserId, LinkId};

@@ -2,13 +2,13 @@
 
 use alloc::sync::Arc;
 
+use super::keys::SessionKey;
 use super::payload::{InProgress, Payload, Stage, Step, denied};
 use super::question::{
     AskCreate, AskListen, AskPublish, ListenVerdict, Operation, Question, Ticket,
 };
 use super::questions::{Asker, Decision, ServerPublish};
 use super::rules::Ruling;
-use super::session::SessionKey;
 use super::subscribe::wait_or_deny;
 use super::{Event, Outgoing, Output, Server};
 use crate::channel::{ChannelKind, Pattern};

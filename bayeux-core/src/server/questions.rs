@@ -4,8 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
 use super::input::Receipt;
+use super::keys::SessionKey;
 use super::question::{Answer, ListenVerdict, Question, Verdict};
-use super::session::SessionKey;
 use super::timers::TimerKey;
 use super::{Outgoing, Output, Server};
 use crate::id::{LinkId, SessionId};

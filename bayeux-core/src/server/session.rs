@@ -4,18 +4,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::channels::ChannelKey;
 use super::keyed::{Keyed, Map};
+use super::keys::{ChannelKey, SessionKey};
 use super::queue::Queue;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{BrowserId, LinkId, SessionId};
 use crate::time::Time;
 use crate::transport::Transport;
-
-slotmap::new_key_type! {
-    pub(super) struct SessionKey;
-}
 
 /// How far a session has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,11 +5,11 @@
 
 use alloc::collections::BTreeSet;
 
+use super::keys::SessionKey;
 use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
 use super::question::{AskCreate, AskSubscribe, Denial, Operation, Question, Ticket};
 use super::questions::Asker;
 use super::rules::Ruling;
-use super::session::SessionKey;
 use super::{Event, Server};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::{BayeuxError, RequestKind};

@@ -6,8 +6,8 @@
 
 use alloc::collections::BTreeSet;
 
-use super::channels::ChannelKey;
-use super::session::SessionKey;
+use super::keys::ChannelKey;
+use super::keys::SessionKey;
 use crate::time::Time;
 
 /// Who waits, and for what.
