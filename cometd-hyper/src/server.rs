@@ -21,6 +21,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -38,6 +39,9 @@ pub struct ServeOptions {
     pub head_timeout: Duration,
     /// How long a request's body may take to arrive. Default: 20 s. Beyond: 408.
     pub body_timeout: Duration,
+    /// How long a peer may take none of what is sent to it. Default: 30 s. Beyond: the connection
+    /// is closed.
+    pub write_timeout: Duration,
     /// How many connections are open at the same time. Default: 65,536. Beyond: further ones wait
     /// in the operating system's queue.
     pub max_connections: usize,
@@ -55,6 +59,7 @@ impl Default for ServeOptions {
             path: "/cometd".to_owned(),
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(30),
             max_connections: 65_536,
             shutdown_timeout: Duration::from_secs(10),
             reconnect_spread: Duration::from_secs(2),
@@ -125,7 +130,10 @@ where
         let _ = stream.set_nodelay(true);
         let service = WithPeer { inner: service.clone(), peer };
         let service = hyper_util::service::TowerToHyperService::new(service);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(options.write_timeout));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = builder.serve_connection(stream, service).into_owned();
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {

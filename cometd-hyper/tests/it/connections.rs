@@ -116,6 +116,25 @@ async fn a_body_that_breaks_off_hurts_nobody() {
 }
 
 #[tokio::test]
+async fn a_peer_that_does_not_read_loses_its_connection() {
+    let server = Running::new(|options| options.write_timeout = Duration::from_millis(50)).await;
+    let mut peer = server.peer().await;
+    let session = peer.open().await;
+    // More than the operating system takes off the server's hands.
+    let data = "a".repeat(64 * 1024 * 1024);
+    server.bayeux.session(session.id()).unwrap().deliver("/a", &data).unwrap();
+    peer.post(&session.cookie, &session.connect()).await;
+    // An open connection would keep the server from ending for ten seconds.
+    while server.bayeux.stats().events_sent == 0 {
+        tokio::task::yield_now().await;
+    }
+    let ended = server.stop();
+    let patience = Duration::from_secs(5);
+    let ended = tokio::time::timeout(patience, ended).await;
+    ended.expect("the connection ended before the time for the shutdown").unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn one_connection_more_than_allowed_waits_for_a_place() {
     let server = Running::new(|options| options.max_connections = 1).await;
     let mut first = server.peer().await;
