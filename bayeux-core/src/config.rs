@@ -158,7 +158,7 @@ impl Config {
 }
 
 /// The longest duration that an option may have: browsers' timers end at 2³¹ milliseconds.
-const MAX_DURATION: Duration = Duration::from_millis(i32::MAX as u64);
+pub(crate) const MAX_DURATION: Duration = Duration::from_millis(i32::MAX as u64);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
 //! Every bound in one place: its name, its unit, its default, and what a peer sees at the bound.
 //!
 //! The Java server leaves nearly all of these open. Here they are closed by default, at values that
-//! no well-behaved client meets, and each has a counter in [`Stats`](crate::Stats).
+//! no well-behaved client meets. What is refused for want of a place (sessions, channels,
+//! subscriptions, questions, queues) is counted in [`Stats`](crate::Stats).
 
 use core::time::Duration;
 
@@ -19,7 +20,7 @@ pub struct Limits {
     /// Nesting of arrays and objects in a payload. Default: 64. Beyond: the payload is refused
     /// (HTTP 400).
     pub json_depth: usize,
-    /// Bytes of a message's `id`. Default: 64. Beyond: `405::message_id_invalid`.
+    /// Bytes of a message's `id`, without its quotes. Default: 64. Beyond: `405::message_id_invalid`.
     pub id_bytes: usize,
     /// Bytes of a channel name. Default: 512. Beyond: `405::channel_invalid` or
     /// `403::subscription_invalid`.
@@ -40,10 +41,12 @@ pub struct Limits {
     /// Channels, wildcards included. Default: 100,000. Beyond:
     /// `403:too_many_channels:channel_create_denied` (or `…:create_denied` for a subscribe).
     pub channels: usize,
-    /// Questions that the application has not answered yet. Default: 10,000. Beyond: the message
-    /// is denied at once with the reason `too_many_questions`, and a publish of the application
-    /// fails.
+    /// Questions about messages of sessions that the application has not answered yet. Default:
+    /// 10,000. Beyond: the message is denied at once with the reason `too_many_questions`.
     pub questions: usize,
+    /// Questions about handshakes that the application has not answered yet. Default: 1,000.
+    /// Beyond: as for `questions`, with the advice to try again.
+    pub handshake_questions: usize,
     /// The same for one session; a payload never has more than one, so this is also a bound on
     /// the payloads of a session that wait. Default: 100.
     pub session_questions: usize,
@@ -51,8 +54,8 @@ pub struct Limits {
     /// clamped.
     #[serde(with = "millis")]
     pub client_timeout: Duration,
-    /// The longest pause that a client can ask for with `advice.interval`. Default: 1 h. Beyond:
-    /// clamped.
+    /// The longest pause that a client can ask for with `advice.interval`. It also
+    /// keeps the session that long without a connection. Default: 5 min. Beyond: clamped.
     #[serde(with = "millis")]
     pub client_interval: Duration,
 }
@@ -71,9 +74,10 @@ impl Default for Limits {
             sessions: 100_000,
             channels: 100_000,
             questions: 10_000,
+            handshake_questions: 1_000,
             session_questions: 100,
             client_timeout: Duration::from_secs(5 * 60),
-            client_interval: Duration::from_secs(60 * 60),
+            client_interval: Duration::from_secs(5 * 60),
         }
     }
 }
@@ -92,6 +96,7 @@ impl Limits {
             ("limits.sessions", self.sessions),
             ("limits.channels", self.channels),
             ("limits.questions", self.questions),
+            ("limits.handshake_questions", self.handshake_questions),
             ("limits.session_questions", self.session_questions),
         ] {
             if value == 0 {

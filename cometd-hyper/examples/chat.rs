@@ -34,8 +34,9 @@ struct Options {
     /// Time without a connect after which a session expires, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     max_interval: u64,
-    /// Connects of one browser that are held at the same time; further tabs poll
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Connects of one browser that are held at the same time; further tabs poll. Browsers open six
+    /// connections to a server, and the page needs one to send with
+    #[arg(long, value_name = "N", default_value_t = 4)]
     max_sessions_per_browser: u32,
     /// Tracing filter for standard error
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
@@ -61,7 +62,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let bayeux = chat::build(Bayeux::builder().config(config), Arc::new(clock), start)?;
 
-    let listener = TcpListener::bind(options.listen).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}; try --listen", options.listen))?;
     println!("the chat is at http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
     let shutdown = async {
         // If the signal cannot be waited for, the server just runs on.

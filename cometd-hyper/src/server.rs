@@ -21,6 +21,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -130,13 +131,18 @@ where
         let _ = stream.set_nodelay(true);
         let service = WithPeer { inner: service.clone(), peer };
         let service = hyper_util::service::TowerToHyperService::new(service);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(options.write_timeout));
-        let stream = TokioIo::new(Box::pin(stream));
-        let connection = builder.serve_connection(stream, service).into_owned();
-        let connection = graceful.watch(connection);
+        let (builder, watcher) = (builder.clone(), graceful.watcher());
+        let (head_timeout, write_timeout) = (options.head_timeout, options.write_timeout);
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            // Boxed, so that this future has no room for what the connection's has.
+            if !matches!(timeout(head_timeout, Box::pin(begins(&stream))).await, Ok(Ok(()))) {
+                return;
+            }
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(write_timeout));
+            let stream = TokioIo::new(Box::pin(stream));
+            let connection = builder.serve_connection(stream, service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(target: "cometd", "connection from {peer}: {error}");
             }
             drop(place);
@@ -148,7 +154,7 @@ where
         graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
     };
-    if tokio::time::timeout(options.shutdown_timeout, finished).await.is_err() {
+    if timeout(options.shutdown_timeout, finished).await.is_err() {
         tracing::warn!(target: "cometd", "connections were cut off at the end of the shutdown");
     }
     Ok(())
@@ -173,6 +179,26 @@ async fn accept(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Waits until the peer has sent enough to tell HTTP/1 from HTTP/2. hyper finds that out as well,
+/// but has no time-out yet while it does, so a peer that sends nothing would stay for ever.
+async fn begins(stream: &TcpStream) -> io::Result<()> {
+    let mut seen = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if count == PREFACE.len() || seen[..count] != PREFACE[..count] {
+            return Ok(());
+        }
+        // A part of the preface: rare, and nothing says when there is more of what was peeked at.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

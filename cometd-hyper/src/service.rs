@@ -144,10 +144,11 @@ impl CometdLayer {
     }
 
     /// The same under another path. Clients add suffixes to it (`/cometd/connect`), which are
-    /// taken as well.
+    /// taken as well. A missing `/` in front is added; `/` takes everything.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
-        self.path = path.trim_end_matches('/').into();
+        let path = path.trim_matches('/');
+        self.path = if path.is_empty() { "".into() } else { format!("/{path}").into() };
         self
     }
 

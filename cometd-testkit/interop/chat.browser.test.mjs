@@ -2,7 +2,7 @@
 //
 //     CHAT_COMMAND='../../target/release/examples/chat' node --test chat.browser.test.mjs
 //
-// CHAT_COMMAND is the program, perhaps with arguments, that gets `--listen 127.0.0.1:PORT` appended. CHROMIUM
+// CHAT_COMMAND is the program, perhaps with arguments, that gets `--max-sessions-per-browser 1 --listen 127.0.0.1:PORT` appended. CHROMIUM
 // is the browser. Screenshots of phone and desktop, light and dark, are left in ./out/.
 
 import assert from 'node:assert/strict';
@@ -45,7 +45,7 @@ async function freePort() {
 }
 
 async function startServer() {
-  const child = spawn(PROGRAM, [...WORDS.slice(1), '--listen', `127.0.0.1:${port}`], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(PROGRAM, [...WORDS.slice(1), '--max-sessions-per-browser', '1', '--listen', `127.0.0.1:${port}`], { stdio: ['ignore', 'inherit', 'inherit'] });
   server = child;
   let failure = null;
   child.on('error', (error) => (failure = error));

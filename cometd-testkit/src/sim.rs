@@ -237,6 +237,8 @@ impl Runtime for Sim {
 
     fn report(&self, report: Report<'_>) {
         let text = report.to_string();
+        // A test that does not ask for reports should at least show them when it fails.
+        eprintln!("{text}");
         self.lock().reports.push(text);
     }
 }

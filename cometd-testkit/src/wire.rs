@@ -121,11 +121,21 @@ impl Client {
     ///
     /// When the server does not want to.
     pub fn handshake(&self) -> String {
+        self.handshake_with(&Value::Null)
+    }
+
+    /// The same with an `ext`, for servers with a policy.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not want to.
+    pub fn handshake_with(&self, ext: &Value) -> String {
         let answer = self.send(&json!([{
             "id": "1",
             "channel": "/meta/handshake",
             "version": "1.0",
             "supportedConnectionTypes": ["long-polling", "callback-polling"],
+            "ext": ext,
         }]));
         match &answer.messages()[0]["clientId"] {
             Value::String(id) => id.clone(),

@@ -35,8 +35,9 @@ pub struct ChannelSettings {
     pub lazy: bool,
     /// How long a lazy message waits at most. Default: `max_lazy_timeout` of the configuration.
     pub lazy_timeout: Option<Duration>,
-    /// Whether a publisher that subscribes to this channel gets its own messages. Default: as the
-    /// nearest wildcard above it says, else as `broadcast_to_publisher` of the configuration.
+    /// Whether a publisher gets its own messages on this channel, whichever of its subscriptions
+    /// matches. Default: as the nearest wildcard above it says, else as `broadcast_to_publisher`
+    /// of the configuration.
     pub broadcast_to_publisher: Option<bool>,
     /// What happens when a subscriber's queue is full. Default: `overflow` of the configuration.
     pub overflow: Option<Overflow>,

@@ -101,11 +101,12 @@ impl Decoder {
 
     fn decode_text(&self, body: &Bytes, requests: &mut Vec<Request>) -> Result<(), DecodeError> {
         let text = core::str::from_utf8(body).map_err(|_| DecodeError::NotUtf8)?;
+        let limit = self.limits.payload_messages.saturating_sub(requests.len());
         if nesting(body) > self.limits.json_depth {
             return Err(DecodeError::TooDeep);
         }
         let mut parser = serde_json::Deserializer::from_str(text);
-        let Envelopes(envelopes) = Payload { limit: self.limits.payload_messages - requests.len() }
+        let Envelopes(envelopes) = Payload { limit }
             .deserialize(&mut parser)
             .and_then(|envelopes| parser.end().map(|()| envelopes))
             .map_err(|error| {
@@ -151,7 +152,8 @@ impl Decoder {
     fn message_id(&self, raw: Option<&RawValue>) -> Result<Option<Json>, Option<Json>> {
         let Some(raw) = present(raw) else { return Ok(None) };
         let text = raw.get();
-        if text.len() > self.limits.id_bytes {
+        let quotes = if text.starts_with('"') { 2 } else { 0 };
+        if text.len() - quotes > self.limits.id_bytes {
             return Err(None);
         }
         // A copy, since a held connect keeps its id for as long as it is held, and a slice would

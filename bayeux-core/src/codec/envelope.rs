@@ -67,6 +67,9 @@ impl<'de> Visitor<'de> for Payload {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Envelopes<'de>, A::Error> {
+        if self.limit == 0 {
+            return Err(A::Error::custom(TOO_MANY));
+        }
         MessageVisitor.visit_map(map).map(|envelope| Envelopes(alloc::vec![envelope]))
     }
 }

@@ -15,7 +15,11 @@ pub struct Attributes(Arc<Mutex<BTreeMap<String, Value>>>);
 impl Attributes {
     /// Sets a value, replacing one of the same name.
     pub fn set<T: Any + Send + Sync>(&self, name: impl Into<String>, value: T) {
-        self.values().insert(name.into(), Arc::new(value));
+        // Converting the name and dropping a replaced value are the application's code: outside
+        // the lock.
+        let (name, value): (String, Value) = (name.into(), Arc::new(value));
+        let replaced = self.values().insert(name, value);
+        drop(replaced);
     }
 
     /// The value of this name, if there is one and it is a `T`.
@@ -26,7 +30,8 @@ impl Attributes {
 
     /// Removes a value. Whether there was one.
     pub fn remove(&self, name: &str) -> bool {
-        self.values().remove(name).is_some()
+        let removed = self.values().remove(name);
+        removed.is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -13,7 +13,7 @@ use super::listener::{Incoming, IntoFlow, ListenerId};
 use super::session::Session;
 use crate::channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Pattern};
 use crate::json::Json;
-use crate::message::Message;
+use crate::message::{Message, MessageParts};
 use crate::server::Command;
 
 /// A handle on a channel or wildcard. It does not keep the channel alive: a channel without
@@ -53,6 +53,13 @@ impl Channel {
         self.bayeux.with_server(|server| server.channel(&self.pattern).is_some())
     }
 
+    /// How many sessions subscribe to exactly this.
+    pub fn subscriber_count(&self) -> usize {
+        self.bayeux.with_server(|server| {
+            server.channel(&self.pattern).map_or(0, |channel| channel.subscriber_count())
+        })
+    }
+
     /// Who subscribes to exactly this.
     pub fn subscribers(&self) -> Vec<Session> {
         let ids: Vec<_> = self.bayeux.with_server(|server| {
@@ -66,8 +73,8 @@ impl Channel {
     ///
     /// Listeners run from the wildcards nearest the root to the channel itself, on one channel in
     /// the order of their registration, one after another. What they await keeps only the sender's
-    /// payload waiting. One that fails, panics or takes longer than `question_timeout` is reported
-    /// and counts as "continue".
+    /// payload waiting. One that fails or panics is reported and counts as "continue"; so does one
+    /// that takes longer than `question_timeout` (which [`Stats`](crate::Stats) counts).
     ///
     /// A listener on `/**` also sees messages on service and meta channels, as on CometD's servers.
     pub fn on_message<L, F>(&self, listener: L) -> ListenerId
@@ -89,7 +96,7 @@ impl Channel {
     /// When this is a wildcard or a meta channel, `data` has no JSON form, or a listener vetoed
     /// the message.
     pub async fn publish<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), Error> {
-        self.publish_message(None, Json::new(data)?).await
+        self.publish_parts(None, &MessageParts::data(Json::new(data)?)).await
     }
 
     /// The same in the name of a session, which gets no copy where `broadcast_to_publisher` is
@@ -103,17 +110,27 @@ impl Channel {
         session: &Session,
         data: &T,
     ) -> Result<(), Error> {
-        self.publish_message(Some(session), Json::new(data)?).await
+        self.publish_parts(Some(session), &MessageParts::data(Json::new(data)?)).await
     }
 
-    async fn publish_message(&self, from: Option<&Session>, data: Json) -> Result<(), Error> {
+    /// Publishes a message with all its parts: extension data, laziness.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Channel::publish`].
+    pub async fn publish_parts(
+        &self,
+        from: Option<&Session>,
+        parts: &MessageParts,
+    ) -> Result<(), Error> {
         if self.pattern.is_wild() {
             return Err(NameError::Wildcard.into());
         }
         if self.pattern.kind() == ChannelKind::Meta {
             return Err(Error::MetaChannel);
         }
-        let message = Arc::new(Message::new(ChannelName::parse(self.pattern.as_str())?, data));
+        let name = ChannelName::parse(self.pattern.as_str())?;
+        let message = Arc::new(Message::with(name, parts));
         self.bayeux.publish_message(message, from.map(Session::id)).await
     }
 

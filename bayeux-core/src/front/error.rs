@@ -18,8 +18,7 @@ pub enum Error {
     /// The channel's messages are Bayeux's own.
     #[error("only clients send on /meta/ channels")]
     MetaChannel,
-    /// A listener vetoed the message, or so many wait for listeners (`limits.questions`) that it
-    /// could not be shown to any.
-    #[error("the message was vetoed by a listener, or too many messages wait for listeners")]
+    /// A listener vetoed the message.
+    #[error("a listener vetoed the message")]
     Vetoed,
 }

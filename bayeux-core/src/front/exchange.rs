@@ -135,6 +135,9 @@ impl Link {
             LinkState::Refused => None,
             LinkState::Ended => return,
         };
+        if self.bayeux.lock_in_drop().is_none() {
+            return;
+        }
         self.bayeux.turn_with(|state, after| {
             if let Some(input) = input {
                 state.turn(&self.bayeux, self.bayeux.now(), input, after);

@@ -37,7 +37,7 @@ impl<T> Future for Guarded<T> {
     }
 }
 
-fn message(panic: &(dyn core::any::Any + Send)) -> String {
+pub(super) fn message(panic: &(dyn core::any::Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text.to_string(),
         (_, Some(text)) => text.clone(),

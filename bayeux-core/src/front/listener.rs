@@ -104,6 +104,7 @@ impl Incoming {
 
 /// What a listener wants done with a message.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum Flow {
     /// Go on.
     #[default]

@@ -1,9 +1,20 @@
-//! The runtime-neutral front: the machine behind a lock, and the application's API around it.
+//! The application's API, and the runtime-neutral front behind it.
 //!
-//! This is the only concurrent code of the project, written once for all adapters. A [`Bayeux`] is
-//! a cheap handle on a server: the adapters feed it HTTP requests ([`Bayeux::exchange`]) and time
-//! ([`Bayeux::drive`]), the application makes channels, listens, publishes and decides. It knows no
-//! runtime; what it needs from one is a [`Runtime`].
+//! | to | use |
+//! | --- | --- |
+//! | make a server | [`Bayeux::builder`], with an adapter (`cometd_hyper::start`) |
+//! | make, configure and find channels | [`Bayeux::channel`], [`Channel::configure`] |
+//! | see, stop or change messages | [`Channel::on_message`], [`Incoming`], [`Flow`] |
+//! | publish | [`Channel::publish`], [`Bayeux::publish`] |
+//! | answer one client | [`Incoming::reply`], [`Session::deliver`] |
+//! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`] |
+//! | know who is here | [`Bayeux::sessions`], [`Session`], [`Session::set_attribute`] |
+//! | know what happens | [`Bayeux::on_event`], [`Session::on_removed`], [`Bayeux::stats`] |
+//! | end | [`Bayeux::drain`] |
+//!
+//! A [`Bayeux`] is a cheap handle on a server: the machine behind a lock. The adapters feed it HTTP
+//! requests ([`Bayeux::exchange`]) and time ([`Bayeux::drive`]); what it needs from a runtime is a
+//! [`Runtime`]. This is the only concurrent code of the project, written once for all adapters.
 //!
 //! The house rules of this module: the application's code never runs under the lock; wakers are
 //! woken after it is released; the clock is read under it; nothing is awaited, encoded or parsed
@@ -12,7 +23,8 @@
 //! # Cancel safety
 //!
 //! Dropping the future of [`Bayeux::exchange`] means that the client is gone (this is how hyper
-//! says so). Handlers that have started run to their end in any case. Dropping any other future of
+//! says so). Handlers that have started run to their end in any case. [`Bayeux::drive`] must run
+//! for as long as the server lives: without it nothing times out. Dropping any other future of
 //! this module does nothing but to stop waiting.
 
 mod attributes;
@@ -135,6 +147,10 @@ impl Builder {
     /// When the options do not make sense.
     pub fn build(self, runtime: Arc<dyn Runtime>) -> Result<Bayeux, ConfigError> {
         let Self { config, http, rules, policy } = self;
+        if config.relay {
+            let reason = "needs a driver of its own: the front has no peers to relay to";
+            return Err(ConfigError::Invalid { option: "relay", reason });
+        }
         let mapper = Mapper::new(http, config.allows(Transport::CallbackPolling))?;
         let decoder = Decoder::new(&config);
         let now = runtime.now();
@@ -163,6 +179,41 @@ impl Bayeux {
     /// Starts to make a server.
     pub fn builder() -> Builder {
         Builder::new()
+    }
+
+    /// Publishes `data` on a channel that need not exist, and is not made for the purpose: for
+    /// names that come from elsewhere. Returns when the listeners have seen it.
+    ///
+    /// # Errors
+    ///
+    /// When `channel` is no channel name, a wildcard or a meta channel, `data` has no JSON form, or
+    /// a listener vetoed the message.
+    pub async fn publish<T: serde::Serialize + ?Sized>(
+        &self,
+        channel: &str,
+        data: &T,
+    ) -> Result<(), Error> {
+        Channel::new(self.clone(), Pattern::parse(channel)?).publish(data).await
+    }
+
+    /// The same in the name of a session; see [`Channel::publish_from`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Bayeux::publish`].
+    pub async fn publish_from<T: serde::Serialize + ?Sized>(
+        &self,
+        session: &Session,
+        channel: &str,
+        data: &T,
+    ) -> Result<(), Error> {
+        Channel::new(self.clone(), Pattern::parse(channel)?).publish_from(session, data).await
+    }
+
+    /// A handle on a channel or wildcard that exists.
+    pub fn find_channel(&self, name: &str) -> Option<Channel> {
+        let channel = Channel::new(self.clone(), Pattern::parse(name).ok()?);
+        channel.exists().then_some(channel)
     }
 
     /// A handle on a channel or wildcard, which is made if it does not exist.
@@ -197,7 +248,11 @@ impl Bayeux {
     }
 
     /// Calls `handler` for each event, one after another in their order: the next event is told
-    /// when all handlers are done with this one. A handler that panics is reported.
+    /// when all handlers are done with this one. A handler that panics is reported; one that takes
+    /// longer than `question_timeout` is reported, and the events behind it wait for it no longer.
+    ///
+    /// A handler that keeps a [`Bayeux`] keeps the server alive; take it from the notice's session
+    /// instead where you can.
     pub fn on_event<H, F>(&self, handler: H)
     where
         H: Fn(Notice) -> F + Send + Sync + 'static,
@@ -340,7 +395,8 @@ struct Forget<'b> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        let forgotten = self.bayeux.lock().publishes.remove(&self.receipt);
+        let state = self.bayeux.lock_in_drop();
+        let forgotten = state.and_then(|mut state| state.publishes.remove(&self.receipt));
         drop(forgotten);
     }
 }

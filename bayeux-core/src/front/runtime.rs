@@ -40,6 +40,12 @@ pub enum Report<'a> {
         /// Its error.
         error: &'a dyn fmt::Display,
     },
+    /// An event handler took longer than `question_timeout`: the events behind it are told without
+    /// waiting for it any longer.
+    HandlerStuck {
+        /// Which handler.
+        handler: &'a dyn fmt::Display,
+    },
     /// A handler panicked.
     HandlerPanicked {
         /// Which handler.
@@ -53,6 +59,7 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HandlerFailed { handler, error } => write!(f, "{handler} failed: {error}"),
+            Self::HandlerStuck { handler } => write!(f, "{handler} takes too long"),
             Self::HandlerPanicked { handler, message } => {
                 write!(f, "{handler} panicked: {message}")
             }

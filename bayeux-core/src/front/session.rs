@@ -251,6 +251,9 @@ pub struct Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
+        if self.session.bayeux.lock_in_drop().is_none() {
+            return;
+        }
         // If the session is gone, so is its batch.
         let _ = self.session.command(Command::EndBatch { session: self.session.id });
     }

@@ -39,8 +39,9 @@ pub(super) struct State {
     pub(super) event_handlers: Vec<EventHandler>,
     pub(super) notes: SessionNotes,
     tellings: VecDeque<Telling>,
-    /// Whether a task is telling the application.
-    telling: bool,
+    /// Who is telling the application, and since when the current telling is under way.
+    teller: Option<(Teller, Time)>,
+    tellers: u64,
     pub(super) timer: Timer,
     /// Those who wait until no link is open.
     pub(super) idle_wakers: Vec<Waker>,
@@ -61,6 +62,15 @@ pub(super) enum Publishing {
     Done { published: bool },
 }
 
+/// A task that tells the application what happened. There is one at a time; one that is stuck in a
+/// handler is replaced, and has nothing more to tell when it comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Teller(u64);
+
+/// Events that wait to be told. Beyond, those that only say how connects are doing are left out:
+/// clients cause them at will, and nobody's bookkeeping depends on them.
+const WAITING_TELLINGS: usize = 10_000;
+
 /// The deadline that the driver sleeps until.
 #[derive(Default)]
 pub(super) struct Timer {
@@ -73,7 +83,9 @@ pub(super) struct Timer {
 pub(super) struct After {
     pub(super) wakers: Vec<Waker>,
     pub(super) questions: Vec<Asked>,
-    pub(super) tell: bool,
+    pub(super) tell: Option<Teller>,
+    /// Whether a teller had to be replaced.
+    pub(super) stuck: bool,
     pub(super) leftovers: Leftovers,
 }
 
@@ -106,7 +118,8 @@ impl State {
             event_handlers: Vec::new(),
             notes: SessionNotes::default(),
             tellings: VecDeque::new(),
-            telling: false,
+            teller: None,
+            tellers: 0,
             timer: Timer::default(),
             idle_wakers: Vec::new(),
         }
@@ -251,6 +264,10 @@ impl State {
         if self.event_handlers.is_empty() && on_removed.is_empty() {
             return;
         }
+        let passing = matches!(event, Event::Suspended { .. } | Event::Resumed { .. });
+        if passing && self.tellings.len() >= WAITING_TELLINGS {
+            return;
+        }
         let session = session.map(|id| {
             let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
             Session::new(bayeux.clone(), id, kept)
@@ -258,16 +275,40 @@ impl State {
         let notice = Notice { event, session };
         let handlers = self.event_handlers.clone();
         self.tellings.push_back(Telling { notice, handlers, on_removed });
-        if !mem::replace(&mut self.telling, true) {
-            after.tell = true;
+        let now = bayeux.now();
+        let deadline = self.server.config().question_timeout;
+        match self.teller {
+            Some((_, since)) if now < since + deadline => {}
+            teller => {
+                after.stuck |= teller.is_some();
+                self.tellers += 1;
+                let teller = Teller(self.tellers);
+                self.teller = Some((teller, now));
+                after.tell = Some(teller);
+            }
         }
     }
 
-    /// The next thing to tell the application; when there is none, the task that tells it ends.
-    pub(super) fn next_telling(&mut self) -> Option<Telling> {
+    /// The next thing that `teller` is to tell the application. When there is none, or another one
+    /// has taken over, it is to end.
+    pub(super) fn next_telling(&mut self, teller: Teller, now: Time) -> Option<Telling> {
+        if !self.is_telling(teller) {
+            return None;
+        }
         let telling = self.tellings.pop_front();
-        self.telling = telling.is_some();
+        self.teller = telling.is_some().then_some((teller, now));
         telling
+    }
+
+    /// `teller` ended, perhaps by a panic: the next event starts another one.
+    pub(super) fn end_teller(&mut self, teller: Teller) {
+        if self.is_telling(teller) {
+            self.teller = None;
+        }
+    }
+
+    fn is_telling(&self, teller: Teller) -> bool {
+        self.teller.is_some_and(|(it, _)| it == teller)
     }
 }
 

@@ -10,16 +10,18 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::future::Future;
+use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context as TaskContext, Poll, Waker};
+use std::panic::catch_unwind;
 use std::sync::MutexGuard;
 
-use super::guard::Guarded;
+use super::guard::{self, Guarded};
 use super::listener::{AnyListener, Flow, Incoming};
 use super::policy::{CreateRequest, HandshakeRequest, PublishRequest, SubscribeRequest};
 use super::runtime::Report;
 use super::session::Session;
-use super::state::{After, Asked, State};
+use super::state::{After, Asked, State, Teller};
 use super::{Bayeux, Error};
 use crate::channel::Pattern;
 use crate::server::{Answer, AskListen, Input, ListenVerdict, Question, Server, Verdict};
@@ -34,6 +36,12 @@ impl Bayeux {
         self.shared.state.lock().unwrap_or_else(|_| {
             panic!("the Bayeux server panicked before; this is a defect, please report it")
         })
+    }
+
+    /// The lock for a `Drop`: `None` if the server panicked before. A second panic while the
+    /// first one unwinds would end the process.
+    pub(super) fn lock_in_drop(&self) -> Option<MutexGuard<'_, State>> {
+        self.shared.state.lock().ok()
     }
 
     /// Gives the machine an input.
@@ -117,18 +125,19 @@ impl Bayeux {
 
     /// Wakes, starts to tell events; what is left are the questions.
     fn settle(&self, after: After) -> alloc::vec::Vec<Asked> {
-        let After { wakers, questions, tell, leftovers } = after;
-        drop(leftovers);
+        let After { wakers, questions, tell, stuck, leftovers } = after;
         wakers.into_iter().for_each(Waker::wake);
-        if tell {
-            let bayeux = self.clone();
-            self.spawn(async move {
-                loop {
-                    let telling = bayeux.lock().next_telling();
-                    let Some(telling) = telling else { return };
-                    telling.run(&*bayeux.shared.runtime).await;
-                }
-            });
+        if stuck {
+            self.report(Report::HandlerStuck { handler: &"event handler" });
+        }
+        if let Some(teller) = tell {
+            let telling = Telling { bayeux: self.clone(), teller };
+            self.spawn(async move { telling.run().await });
+        }
+        // Last, since dropping the application's values may do anything.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(leftovers))) {
+            let message = guard::message(&*panic);
+            self.report(Report::HandlerPanicked { handler: &"dropped value", message: &message });
         }
         questions
     }
@@ -254,6 +263,31 @@ impl Bayeux {
 
     fn report(&self, report: Report<'_>) {
         self.shared.runtime.report(report);
+    }
+}
+
+/// Tells the application what happened, one event after another.
+struct Telling {
+    bayeux: Bayeux,
+    teller: Teller,
+}
+
+impl Telling {
+    async fn run(&self) {
+        loop {
+            let now = self.bayeux.now();
+            let telling = self.bayeux.lock().next_telling(self.teller, now);
+            let Some(telling) = telling else { return };
+            telling.run(&*self.bayeux.shared.runtime).await;
+        }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some(mut state) = self.bayeux.lock_in_drop() {
+            state.end_teller(self.teller);
+        }
     }
 }
 

@@ -54,7 +54,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | the first connect of a session | answered at once | held | answered at once, with advice | clients that do not send `advice.timeout: 0` start without waiting | `c06_first_connect_is_answered_at_once_with_advice` |
 //! | the client's `advice.timeout` | without a bound | without a bound; beyond 2³¹ ms answered at once | at most `limits.client_timeout` (5 min) | a peer-supplied number is clamped | `c08_a_client_chooses_its_hold_time_within_a_bound` |
-//! | the client's `advice.interval` | told back; without a bound | not told back; a string makes the session immortal | told back; at most `limits.client_interval` (1 h) | Java; bounded | `c58_an_interval_of_the_wrong_type_is_refused_and_no_session_is_immortal` |
+//! | the client's `advice.interval` | told back; without a bound | not told back; a string makes the session immortal | told back; at most `limits.client_interval` (5 min) | Java; bounded | `c58_an_interval_of_the_wrong_type_is_refused_and_no_session_is_immortal` |
 //! | `advice`, or members of it, of a wrong type | HTTP 500 | see above | `400::message_invalid` | | the same |
 //! | `connectionType` | not looked at | not looked at | must be a string if it is there; which one does not matter | the transport that carries a connect is known | `c09_any_connection_type_or_none_is_accepted` |
 //! | advice that was asked for, with events queued | given | not given | given | Java | `c28_a_connect_that_asks_for_advice_gets_it_with_events_too` |

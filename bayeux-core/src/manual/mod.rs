@@ -1,3 +1,3 @@
-//! The design, explained where it is documented.
+//! What this server does differently from the originals, and why.
 
 pub mod compatibility;

@@ -28,6 +28,7 @@ pub struct Reply {
 
 /// The channel that a reply names.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ReplyChannel {
     /// One of Bayeux's own.
     Meta(Verb),

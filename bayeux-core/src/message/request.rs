@@ -68,6 +68,7 @@ impl Verb {
 
 /// What a client wants.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum RequestKind {
     /// A new session.
     Handshake {

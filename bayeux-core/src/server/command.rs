@@ -1,11 +1,14 @@
 //! Commands: what the application wants.
 
+use core::time::Duration;
+
 use super::input::{Command, Timing};
 use super::keys::SessionKey;
 use super::questions::ServerPublish;
 use super::session::Overrides;
 use super::{Event, RemovedReason, Server};
 use crate::channel::{ChannelKind, ChannelSettings, Pattern};
+use crate::config::MAX_DURATION;
 
 impl Server {
     pub(super) fn command(&mut self, command: Command) {
@@ -73,7 +76,14 @@ impl Server {
     fn set_timing(&mut self, key: SessionKey, timing: Timing) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Timing { timeout, interval, max_interval } = timing;
-        let overrides = Overrides { timeout, interval, max_interval };
+        // The same bounds as for the configuration, where a value beyond them is an error: a
+        // browser's timer, and some time at all to come back in.
+        let within = |it: Duration| it.min(MAX_DURATION);
+        let overrides = Overrides {
+            timeout: timeout.map(within),
+            interval: interval.map(within),
+            max_interval: max_interval.map(|it| within(it).max(Duration::from_millis(1))),
+        };
         session.overrides = (timing != Timing::default()).then(|| overrides.into());
         session.advise = true;
         // A connect that is held keeps its time, as on the Java server; silence counts anew.

@@ -34,14 +34,15 @@ impl Server {
         let mut reached = core::mem::take(&mut self.reached);
         let (mut lazy, mut lazy_timeout, mut overflow) = (message.is_lazy(), None, None);
         let mut to_publisher = None;
-        for &key in &matches {
-            let Some(channel) = self.channels.get(key) else { continue };
+        for channel in matches.iter().filter_map(|&key| self.channels.get(key)) {
             let settings = &channel.settings;
             // From root to leaf, so the most specific channel that says something has its way.
             lazy |= settings.lazy;
             lazy_timeout = settings.lazy_timeout.or(lazy_timeout);
             overflow = settings.overflow.or(overflow);
             to_publisher = settings.broadcast_to_publisher.or(to_publisher);
+        }
+        for channel in matches.iter().filter_map(|&key| self.channels.get(key)) {
             for &subscriber in &channel.subscribers {
                 let Some(session) = self.sessions.get_mut(subscriber) else { continue };
                 let own = from == Some(subscriber);
@@ -80,7 +81,11 @@ impl Server {
         {
             Offered::Queued => 0,
             Offered::Displaced(count) => count,
-            Offered::Dropped => 1,
+            Offered::Dropped => {
+                self.stats.events_dropped += 1;
+                let session = session.id;
+                return self.tell(Event::EventsDropped { session, count: 1 });
+            }
             Offered::Overflowed => {
                 self.stats.overflowed_sessions += 1;
                 return self.remove_session(key, RemovedReason::Overflowed);

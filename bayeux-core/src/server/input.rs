@@ -63,6 +63,7 @@ pub struct Receipt(pub u64);
 
 /// What the application wants. Commands about sessions that are gone have no effect.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Command {
     /// Publishes on a broadcast channel to its subscribers, or on a service channel to its
     /// listeners. Neither rules nor policy are asked; listeners are.
@@ -172,7 +173,7 @@ pub struct Timing {
     pub timeout: Option<Duration>,
     /// How long the client is advised to pause between connects.
     pub interval: Option<Duration>,
-    /// How long the session may be silent, beyond its interval.
+    /// How long the session may be silent, beyond its interval; at least a millisecond.
     pub max_interval: Option<Duration>,
 }
 

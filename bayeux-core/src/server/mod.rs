@@ -152,7 +152,7 @@ impl Server {
             Input::Close { link } => self.close(link),
             Input::Answer(answer) => self.answer(answer),
             Input::Command(command) => self.command(command),
-            Input::Relay(message) => self.fan_out(&message, None),
+            Input::Relay(message) => self.relayed(&message),
             Input::Tick => {}
         }
     }

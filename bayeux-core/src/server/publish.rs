@@ -101,14 +101,10 @@ impl Server {
             return self.server_published(publish);
         }
         let (message, session) = (Arc::clone(&publish.message), publish.from);
-        let receipt = publish.receipt;
-        let asked = self.ask(Asker::Publish(publish), None, |number| {
+        self.ask(Asker::Publish(publish), None, |number| {
             let ticket = Ticket::new(number);
             Question::Listen(AskListen { ticket, link: None, session, message, channels })
         });
-        if let (false, Some(receipt)) = (asked, receipt) {
-            self.tell(Event::Published { receipt, published: false });
-        }
     }
 
     pub(super) fn resume_publish(&mut self, mut publish: ServerPublish, decision: Decision) {
@@ -134,6 +130,13 @@ impl Server {
         self.broadcast(&publish.message, from);
         if let Some(receipt) = publish.receipt {
             self.tell(Event::Published { receipt, published: true });
+        }
+    }
+
+    /// A message that was published on another shard or node.
+    pub(super) fn relayed(&mut self, message: &Arc<Message>) {
+        if message.channel().kind() == ChannelKind::Broadcast {
+            self.fan_out(message, None);
         }
     }
 

@@ -51,6 +51,7 @@ pub enum Question {
 
 /// May this client have a session?
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct AskHandshake {
     /// Answers with [`Answer::Handshake`].
     pub ticket: Ticket<Self>,
@@ -62,6 +63,7 @@ pub struct AskHandshake {
 
 /// May this channel be created for the sake of a message?
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct AskCreate {
     /// Answers with [`Answer::Create`].
     pub ticket: Ticket<Self>,
@@ -86,6 +88,7 @@ pub enum Operation {
 
 /// May this session subscribe?
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct AskSubscribe {
     /// Answers with [`Answer::Subscribe`].
     pub ticket: Ticket<Self>,
@@ -101,6 +104,7 @@ pub struct AskSubscribe {
 
 /// May this session publish?
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct AskPublish {
     /// Answers with [`Answer::Publish`].
     pub ticket: Ticket<Self>,
@@ -116,6 +120,7 @@ pub struct AskPublish {
 ///
 /// One question stands for all of the application's listeners that concern the message.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct AskListen {
     /// Answers with [`Answer::Listen`].
     pub ticket: Ticket<Self>,
@@ -208,6 +213,7 @@ impl Denial {
 
 /// What listeners decided about a message.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ListenVerdict {
     /// Go on.
     Continue,

@@ -16,6 +16,11 @@ use crate::time::Time;
 #[derive(Default)]
 pub(super) struct Questions {
     open: BTreeMap<u64, Asked>,
+    /// How many of them are about handshakes. These have a bound of their own: their senders are
+    /// anonymous, and must not use up the places of those who have a session.
+    handshakes: usize,
+    /// How many of them are about the application's own publishes, which are not bounded here.
+    publishes: usize,
     asked: u64,
 }
 
@@ -53,6 +58,19 @@ impl Questions {
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
+
+    fn of_sessions(&self) -> usize {
+        self.open.len() - self.handshakes - self.publishes
+    }
+
+    fn count(&mut self, asker: &Asker, session: Option<SessionKey>, change: isize) {
+        let counter = match (asker, session) {
+            (Asker::Publish(_), _) => &mut self.publishes,
+            (Asker::Payload(_), None) => &mut self.handshakes,
+            (Asker::Payload(_), Some(_)) => return,
+        };
+        *counter = counter.saturating_add_signed(change);
+    }
 }
 
 impl Server {
@@ -66,15 +84,22 @@ impl Server {
     ) -> bool {
         let limits = &self.config.limits;
         let of_session = session.and_then(|key| self.sessions.get_mut(key));
-        let session_full =
-            of_session.as_ref().is_some_and(|it| it.questions as usize >= limits.session_questions);
-        if session_full || self.questions.len() >= limits.questions {
+        let full = match (&asker, &of_session) {
+            (Asker::Publish(_), _) => false,
+            (Asker::Payload(_), Some(session)) => {
+                session.questions as usize >= limits.session_questions
+                    || self.questions.of_sessions() >= limits.questions
+            }
+            (Asker::Payload(_), None) => self.questions.handshakes >= limits.handshake_questions,
+        };
+        if full {
             self.stats.refused_questions += 1;
             return false;
         }
         if let Some(session) = of_session {
             session.questions += 1;
         }
+        self.questions.count(&asker, session, 1);
         self.questions.asked += 1;
         let number = self.questions.asked;
         let deadline = self.now + self.config.question_timeout;
@@ -109,6 +134,7 @@ impl Server {
 
     fn settle(&mut self, number: u64, decision: Decision) {
         let Some(asked) = self.questions.open.remove(&number) else { return };
+        self.questions.count(&asked.asker, asked.session, -1);
         if let Some(key) = asked.session {
             if let Some(session) = self.sessions.get_mut(key) {
                 session.questions -= 1;

@@ -16,6 +16,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::channel::Overflow;
 use crate::limits::Limits;
@@ -143,14 +144,14 @@ impl Queue {
 
     /// The response is out: its events leave.
     pub(super) fn confirm(&mut self, flight: Flight) {
-        // Nearly always the flight's events are all there is, or the first ones.
-        let mut at = 0;
-        while at < self.sent {
-            if self.slots[at].flight == flight {
-                self.remove(at);
-            } else {
-                at += 1;
-            }
+        if self.is_alone(flight) {
+            // Nearly always, and then without an allocation.
+            let cost: usize = self.slots.drain(..self.sent).map(|it| it.message.cost()).sum();
+            self.bytes -= cost;
+            self.sent = 0;
+        } else {
+            let taken = self.split_off_flight(flight);
+            self.bytes -= taken.iter().map(|it| it.message.cost()).sum::<usize>();
         }
         if self.slots.is_empty() && self.slots.capacity() > 16 {
             self.slots = VecDeque::new();
@@ -160,24 +161,36 @@ impl Queue {
     /// The response did not get out: its events go back to the head of the unsent part. How many
     /// there were.
     pub(super) fn fail(&mut self, flight: Flight) -> usize {
-        let mut returned = 0;
-        let mut at = 0;
-        while at < self.sent {
-            if self.slots[at].flight != flight {
-                at += 1;
-                continue;
+        let returned = self.split_off_flight(flight);
+        let count = returned.len();
+        self.urgent |= count > 0;
+        // Flights fail in any order, so what came back earlier may belong in front. One merge
+        // restores the order, however many events there are.
+        let mut unsent = self.slots.split_off(self.sent);
+        for slot in returned {
+            while unsent.front().is_some_and(|it| it.is_before(&slot)) {
+                self.slots.extend(unsent.pop_front());
             }
-            if let Some(slot) = self.slots.remove(at) {
-                self.sent -= 1;
-                // Flights fail in any order, so what came back earlier may belong behind.
-                let unsent = self.slots.range(self.sent..);
-                let before = unsent.take_while(|it| it.is_before(&slot)).count();
-                self.slots.insert(self.sent + before, slot);
-                returned += 1;
-            }
+            self.slots.push_back(slot);
         }
-        self.urgent |= returned > 0;
-        returned
+        self.slots.append(&mut unsent);
+        count
+    }
+
+    /// Whether all of the sent part belongs to one flight.
+    fn is_alone(&self, flight: Flight) -> bool {
+        self.slots.range(..self.sent).all(|slot| slot.flight == flight)
+    }
+
+    /// Takes the events of a flight out of the sent part, in their order.
+    fn split_off_flight(&mut self, flight: Flight) -> Vec<Slot> {
+        let of_flight = |slot: &Slot| slot.flight == flight;
+        let (taken, others): (Vec<_>, Vec<_>) = self.slots.drain(..self.sent).partition(of_flight);
+        self.sent = others.len();
+        for slot in others.into_iter().rev() {
+            self.slots.push_front(slot);
+        }
+        taken
     }
 
     /// Marks lazy events as overdue. Whether there are any unsent events.
@@ -213,7 +226,6 @@ mod tests {
     use crate::channel::ChannelName;
     use crate::json::Json;
     use alloc::string::{String, ToString};
-    use alloc::vec::Vec;
 
     fn message(channel: &str, data: u32) -> Arc<Message> {
         let channel = ChannelName::parse(channel).unwrap();

@@ -10,6 +10,7 @@ use crate::channel::{ChannelName, Pattern};
 
 /// What a rule says.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Ruling {
     /// It may.
     Allow,
@@ -19,7 +20,7 @@ pub enum Ruling {
     Ask,
 }
 
-/// The rules of one operation on channels: the first that covers the channel counts.
+/// The rules of one operation on channels: the first that concerns the channel counts.
 #[derive(Clone, Debug)]
 pub struct RuleList {
     rules: Vec<(Pattern, Ruling)>,
@@ -32,8 +33,10 @@ impl RuleList {
         Self { rules: Vec::new(), otherwise }
     }
 
-    /// Adds a rule behind those that are there. It covers a wildcard when it covers everything
-    /// that the wildcard matches.
+    /// Adds a rule behind those that are there.
+    ///
+    /// A rule concerns a wildcard, too: one that allows when it covers everything that the wildcard
+    /// matches, one that denies or asks when it covers any of it.
     #[must_use]
     pub fn rule(mut self, pattern: Pattern, ruling: Ruling) -> Self {
         self.rules.push((pattern, ruling));
@@ -57,10 +60,12 @@ impl RuleList {
 
     /// The ruling about a channel or wildcard.
     pub(super) fn find(&self, channel: &Pattern) -> &Ruling {
-        self.rules
-            .iter()
-            .find(|(pattern, _)| pattern.covers(channel))
-            .map_or(&self.otherwise, |(_, ruling)| ruling)
+        let concerns = |(pattern, ruling): &&(Pattern, Ruling)| match ruling {
+            Ruling::Allow => pattern.covers(channel),
+            // Whoever subscribes to `/**` hears what is said on `/secret/x`.
+            Ruling::Deny(_) | Ruling::Ask => pattern.covers(channel) || channel.covers(pattern),
+        };
+        self.rules.iter().find(concerns).map_or(&self.otherwise, |(_, ruling)| ruling)
     }
 }
 
@@ -106,16 +111,38 @@ mod tests {
         Pattern::parse(text).unwrap()
     }
 
+    fn outcome(list: &RuleList, channel: &str) -> &'static str {
+        match list.find(&pattern(channel)) {
+            Ruling::Allow => "allow",
+            Ruling::Deny(_) => "deny",
+            Ruling::Ask => "ask",
+        }
+    }
+
     #[test]
-    fn the_first_rule_that_covers_counts() {
+    fn the_first_rule_that_concerns_a_channel_counts() {
         let list = RuleList::new(Ruling::Allow)
             .rule(pattern("/a/b"), Ruling::Allow)
             .rule(pattern("/a/**"), Ruling::Ask);
-        let asks = |text: &str| matches!(list.find(&pattern(text)), Ruling::Ask);
-        assert!(!asks("/a/b"));
-        assert!(asks("/a/c"));
-        assert!(asks("/a/*"), "a wildcard is covered by a wider one");
-        assert!(!asks("/**"), "but not by a narrower one");
-        assert!(!asks("/c"));
+        for (channel, expected) in
+            [("/a/b", "allow"), ("/a/c", "ask"), ("/a/*", "ask"), ("/**", "ask"), ("/c", "allow")]
+        {
+            assert_eq!(outcome(&list, channel), expected, "{channel}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_does_not_get_around_a_denial() {
+        let deny = || Ruling::Deny(Denial::default());
+        let list = RuleList::new(Ruling::Allow).rule(pattern("/secret/**"), deny());
+        for channel in ["/secret/x", "/secret/*", "/secret/x/**", "/**"] {
+            assert_eq!(outcome(&list, channel), "deny", "{channel}");
+        }
+        for channel in ["/*", "/secret", "/public/**"] {
+            assert_eq!(outcome(&list, channel), "allow", "{channel}");
+        }
+        let list = RuleList::new(deny()).rule(pattern("/public/**"), Ruling::Allow);
+        assert_eq!(outcome(&list, "/public/*"), "allow");
+        assert_eq!(outcome(&list, "/**"), "deny");
     }
 }

@@ -62,6 +62,10 @@ fn the_messages_of_several_texts_share_one_limit() {
     assert_eq!(decoder.decode_texts(std::slice::from_ref(&two)).unwrap().len(), 2);
     let error = decoder.decode_texts(&[two.clone(), two]).unwrap_err();
     assert_eq!(error, DecodeError::TooManyMessages);
+    let lone = Bytes::from_static(b"{}");
+    for (count, fits) in [(3, true), (4, false), (3_000, false)] {
+        assert_eq!(decoder.decode_texts(&vec![lone.clone(); count]).is_ok(), fits, "{count}");
+    }
 }
 
 /// What is wrong with a message is answered; the messages around it go on.
@@ -93,7 +97,7 @@ fn wrong_members_get_their_error() {
         (json!({ "clientId": id, "channel": "/a", "id": "<script>" }), "405::message_id_invalid"),
         (json!({ "clientId": id, "channel": "/a", "id": { "o": 1 } }), "405::message_id_invalid"),
         (
-            json!({ "clientId": id, "channel": "/a", "id": "a".repeat(63) }),
+            json!({ "clientId": id, "channel": "/a", "id": "a".repeat(65) }),
             "405::message_id_invalid",
         ),
         (json!({ "clientId": "nobody", "channel": "/a" }), "402::session_unknown"),
@@ -154,7 +158,7 @@ fn wrong_members_get_their_error() {
 fn ids_come_back_as_they_came() {
     let mut bench = Bench::new();
     let visitor = bench.visitor();
-    for id in [json!("7a"), json!(42), json!(-1), json!(1.5)] {
+    for id in [json!("7a"), json!(42), json!(-1), json!(1.5), json!("a".repeat(64))] {
         let message = json!({ "clientId": visitor.id, "channel": "/a", "id": id, "data": 1 });
         assert_eq!(bench.send(&visitor, &json!([message]))[0]["id"], id);
     }

@@ -59,6 +59,25 @@ fn questions() {
 }
 
 #[test]
+fn questions_about_handshakes_do_not_take_the_places_of_others() {
+    let mut bench = Bench::with(|config| config.limits.handshake_questions = 2);
+    let visitor = bench.visitor();
+    bench.rules(|rules| {
+        rules.handshake = Ruling::Ask;
+        rules.publish = RuleList::new(Ruling::Ask);
+    });
+    let handshake = json!([{ "channel": "/meta/handshake" }]);
+    bench.post(None, &handshake);
+    bench.post(None, &handshake);
+    let link = bench.post(None, &handshake);
+    let reply = bench.take(link);
+    assert_eq!(reply[0]["error"], "403:too_many_questions:handshake_denied");
+    assert_eq!(reply[0]["advice"], json!({ "reconnect": "handshake", "interval": 10_000 }));
+    let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!(1)));
+    assert_eq!(bench.answer(link), None, "this one is asked about");
+}
+
+#[test]
 fn a_full_queue_removes_its_session_and_the_client_can_start_anew() {
     let mut bench = Bench::with(|config| config.limits.queue_messages = 2);
     let visitor = bench.subscriber("/a");
@@ -115,5 +134,5 @@ fn the_clients_own_times_are_clamped() {
     bench.pass(299_999);
     assert_eq!(bench.answer(held), None);
     bench.pass(1);
-    assert_eq!(bench.take(held)[0]["advice"]["interval"], 3_600_000);
+    assert_eq!(bench.take(held)[0]["advice"]["interval"], 300_000);
 }

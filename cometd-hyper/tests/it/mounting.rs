@@ -48,6 +48,17 @@ async fn as_a_layer_it_takes_its_own_path_and_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn the_path_is_taken_as_it_was_meant() {
+    for path in ["bayeux", "/bayeux", "/bayeux/", "/"] {
+        let layer = CometdLayer::new(start(Bayeux::builder()).unwrap()).path(path);
+        let mut router = Router::new().fallback(|| async { "nothing" }).layer(layer);
+        let request = handshake("/bayeux/connect").map(axum::body::Body::new);
+        let response = Service::call(&mut router, request).await.unwrap();
+        assert!(text(response).await.contains("clientId"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn in_axum_it_can_be_nested_as_a_service() {
     let service = CometdService::new(start(Bayeux::builder()).unwrap());
     let mut router: Router = Router::new().nest_service("/cometd", service);

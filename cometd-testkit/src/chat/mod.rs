@@ -175,7 +175,7 @@ impl Chat {
         if let Some((change, user)) = change {
             list[change] = user.name.clone().into();
         }
-        session.bayeux().channel(&format!("/members/{room}"))?.publish(&list).await
+        session.bayeux().publish(&format!("/members/{room}"), &list).await
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {

@@ -12,7 +12,8 @@ pub struct Asset {
 
 /// What the page may do: load its own files, and nothing else. To be sent as
 /// `Content-Security-Policy` with each file.
-pub const SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+pub const SECURITY_POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
 /// The file at `path`.
 pub fn asset(path: &str) -> Option<Asset> {

@@ -63,8 +63,8 @@ pub(super) fn install(bayeux: &Bayeux, sleep: Sleep) -> Result<(), Error> {
     });
     bayeux.channel("/service/publish")?.on_message(|incoming: Incoming| async move {
         let Publish { channel, data } = incoming.data()?;
-        let channel = incoming.sender()?.bayeux().channel(&channel)?;
-        channel.publish_from(incoming.sender()?, &data).await
+        let sender = incoming.sender()?;
+        sender.bayeux().publish_from(sender, &channel, &data).await
     });
     bayeux.channel("/service/deliver")?.on_message(|incoming: Incoming| async move {
         let Deliver { session_id, channel, data } = incoming.data()?;

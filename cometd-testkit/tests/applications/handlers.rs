@@ -197,6 +197,71 @@ fn the_applications_values_are_not_dropped_under_the_lock() {
 }
 
 #[test]
+fn an_event_handler_that_never_ends_does_not_stop_the_others() {
+    let (sim, bayeux) = world();
+    let told = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&told);
+    bayeux.on_event(move |notice| {
+        let first = matches!(notice.event, Event::SessionAdded { .. });
+        *count.lock().unwrap() += 1;
+        async move {
+            if first {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    assert_eq!(*told.lock().unwrap(), 1);
+    for _ in 0..2 {
+        sim.advance(Duration::from_secs(9));
+        client.send(&json!([connect(&id)]));
+    }
+    client.send(&json!([publish(&id, "/a", 1)]));
+    assert!(*told.lock().unwrap() > 1);
+    assert_eq!(sim.reports(), ["event handler takes too long"]);
+}
+
+/// Panics when it is dropped.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("in drop");
+    }
+}
+
+#[test]
+fn a_value_that_panics_when_it_is_dropped_hurts_nobody() {
+    let (sim, bayeux) = world();
+    let client = Client::new(&sim, &bayeux);
+    client.open();
+    let session = bayeux.sessions().pop().unwrap();
+    session.set_attribute("panics", PanicsInDrop).unwrap();
+    sim.advance(Duration::from_secs(11));
+    assert_eq!(bayeux.sessions().len(), 0);
+    assert_eq!(sim.reports(), ["dropped value panicked: in drop"]);
+    client.open();
+}
+
+#[test]
+fn replacing_an_attribute_may_call_back_as_well() {
+    let (sim, bayeux) = world();
+    let client = Client::new(&sim, &bayeux);
+    client.open();
+    let session = bayeux.sessions().pop().unwrap();
+    struct ReadsItsOwn(bayeux_core::front::Session);
+    impl Drop for ReadsItsOwn {
+        fn drop(&mut self) {
+            self.0.attribute::<u32>("other");
+        }
+    }
+    session.set_attribute("own", ReadsItsOwn(session.clone())).unwrap();
+    session.set_attribute("own", ReadsItsOwn(session.clone())).unwrap();
+    assert!(session.remove_attribute("own"));
+}
+
+#[test]
 fn the_driver_ends_with_the_server() {
     let (sim, bayeux) = world();
     let client = Client::new(&sim, &bayeux);
