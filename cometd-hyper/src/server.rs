@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
@@ -113,9 +113,11 @@ where
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(options.head_timeout)
-        .keep_alive_timeout(options.head_timeout);
+        .keep_alive_timeout(options.head_timeout)
+        .max_concurrent_streams(HTTP2_STREAMS);
 
     let graceful = GracefulShutdown::new();
+    let ending = watch::Sender::new(false);
     let places = Arc::new(Semaphore::new(options.max_connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -133,9 +135,15 @@ where
         let service = hyper_util::service::TowerToHyperService::new(service);
         let (builder, watcher) = (builder.clone(), graceful.watcher());
         let (head_timeout, write_timeout) = (options.head_timeout, options.write_timeout);
+        let mut ending = ending.subscribe();
         connections.spawn(async move {
-            // Boxed, so that this future has no room for what the connection's has.
-            if !matches!(timeout(head_timeout, Box::pin(begins(&stream))).await, Ok(Ok(()))) {
+            // A connection that has asked for nothing is owed nothing when the server ends.
+            let begun = tokio::select! {
+                begun = timeout(head_timeout, begins(&stream)) => matches!(begun, Ok(Ok(()))),
+                _ = ending.wait_for(|&ending| ending) => false,
+            };
+            drop(ending);
+            if !begun {
                 return;
             }
             let mut stream = TimeoutStream::new(stream);
@@ -149,6 +157,7 @@ where
         });
     }
     drop(listener);
+    ending.send_replace(true);
     bayeux.drain(options.reconnect_spread);
     let finished = async {
         graceful.shutdown().await;
@@ -181,6 +190,10 @@ async fn accept(
         }
     }
 }
+
+/// Requests of one HTTP/2 connection at the same time: plenty for a browser's tabs, and a bound on
+/// the responses that a peer can refuse to take without its connection stalling as a whole.
+const HTTP2_STREAMS: u32 = 100;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -19,7 +19,7 @@ use super::questions::{Asker, Decision};
 use super::session::State;
 use super::{Denial, Outgoing, Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
-use crate::id::{BrowserId, LinkId};
+use crate::id::{BrowserId, LinkId, SessionId};
 use crate::json::Json;
 use crate::message::{
     Advice, BayeuxError, Events, Message, MessageParts, Reconnect, Reply, Request, RequestKind,
@@ -32,7 +32,7 @@ pub(super) struct Payload {
     rest: vec::IntoIter<Request>,
     /// Whether there is only one message: a connect is held only on its own.
     pub(super) alone: bool,
-    /// The session of the first message; the others must belong to the same.
+    /// The session of the first message that has one; the others must belong to the same.
     pub(super) session: Option<SessionKey>,
     replies: Vec<Reply>,
     /// The message that waits for the application.
@@ -107,7 +107,10 @@ impl Server {
         if requests.len() > 1 && requests.iter().any(is_handshake) {
             return self.refuse(link, Refusal::HandshakeNotAlone);
         }
-        let session = if is_handshake(first) { None } else { self.resolve(link, first) };
+        // The first message that says whose it is decides for all; one that does not say is
+        // unknown on its own.
+        let owner = requests.iter().find_map(|request| request.client);
+        let session = owner.filter(|_| !is_handshake(first)).and_then(|id| self.resolve(link, id));
         let in_batch = match session.and_then(|key| self.sessions.get_mut(key)) {
             Some(session) if !matches!(first.kind, RequestKind::Connect { .. }) => {
                 session.batches += 1;
@@ -131,10 +134,10 @@ impl Server {
         self.walk(payload, None);
     }
 
-    /// The session that a payload's first message belongs to: over HTTP the browser's cookie has
-    /// to be that of the session, since an id alone can be stolen.
-    fn resolve(&self, link: LinkId, first: &Request) -> Option<SessionKey> {
-        let key = self.sessions.find(first.client?)?;
+    /// The session that a payload belongs to: over HTTP the browser's cookie has to be that of the
+    /// session, since an id alone can be stolen.
+    fn resolve(&self, link: LinkId, id: SessionId) -> Option<SessionKey> {
+        let key = self.sessions.find(id)?;
         let session = self.sessions.get(key)?;
         let browser = self.links.get(&link)?.info.browser;
         let same_browser = browser.is_some() && browser == session.browser;

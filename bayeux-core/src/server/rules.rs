@@ -35,8 +35,8 @@ impl RuleList {
 
     /// Adds a rule behind those that are there.
     ///
-    /// A rule concerns a wildcard, too: one that allows when it covers everything that the wildcard
-    /// matches, one that denies or asks when it covers any of it.
+    /// A rule concerns a wildcard, too, when it covers everything that the wildcard matches; for
+    /// subscribing, a rule that denies or asks already when it covers any of it.
     #[must_use]
     pub fn rule(mut self, pattern: Pattern, ruling: Ruling) -> Self {
         self.rules.push((pattern, ruling));
@@ -58,8 +58,17 @@ impl RuleList {
             .map_or(&self.otherwise, |(_, ruling)| ruling)
     }
 
-    /// The ruling about a channel or wildcard.
-    pub(super) fn find(&self, channel: &Pattern) -> &Ruling {
+    /// The ruling about making a channel or wildcard: a wildcard is a channel of its own, and
+    /// making it makes none of those that it matches.
+    pub(super) fn find_covering(&self, channel: &Pattern) -> &Ruling {
+        self.rules
+            .iter()
+            .find(|(pattern, _)| pattern.covers(channel))
+            .map_or(&self.otherwise, |(_, ruling)| ruling)
+    }
+
+    /// The ruling about hearing what is said on a channel or wildcard.
+    pub(super) fn find_reaching(&self, channel: &Pattern) -> &Ruling {
         let concerns = |(pattern, ruling): &&(Pattern, Ruling)| match ruling {
             Ruling::Allow => pattern.covers(channel),
             // Whoever subscribes to `/**` hears what is said on `/secret/x`.
@@ -112,7 +121,7 @@ mod tests {
     }
 
     fn outcome(list: &RuleList, channel: &str) -> &'static str {
-        match list.find(&pattern(channel)) {
+        match list.find_reaching(&pattern(channel)) {
             Ruling::Allow => "allow",
             Ruling::Deny(_) => "deny",
             Ruling::Ask => "ask",
@@ -138,6 +147,7 @@ mod tests {
         for channel in ["/secret/x", "/secret/*", "/secret/x/**", "/**"] {
             assert_eq!(outcome(&list, channel), "deny", "{channel}");
         }
+        assert!(matches!(list.find_covering(&pattern("/**")), Ruling::Allow));
         for channel in ["/*", "/secret", "/public/**"] {
             assert_eq!(outcome(&list, channel), "allow", "{channel}");
         }

@@ -37,7 +37,7 @@ impl Server {
                 ChannelKind::Broadcast => self.channels.find(pattern).is_none(),
             };
             if creates {
-                match self.rules.create.find(pattern).clone() {
+                match self.rules.create.find_covering(pattern).clone() {
                     Ruling::Allow => {}
                     Ruling::Deny(denial) => {
                         let stage = Stage::SubscribeCreate(at);
@@ -46,7 +46,7 @@ impl Server {
                     Ruling::Ask => return self.ask_subscribe_create(payload, message, at),
                 }
             }
-            match self.rules.subscribe.find(pattern).clone() {
+            match self.rules.subscribe.find_reaching(pattern).clone() {
                 Ruling::Allow => at += 1,
                 Ruling::Deny(denial) => {
                     return Step::Done(denied(message.reply, Stage::Subscribe(at), denial));
@@ -64,7 +64,7 @@ impl Server {
         at: usize,
     ) -> Step {
         let Ok(Some(pattern)) = nth(&message, at) else { return Step::Done(message.reply) };
-        match self.rules.subscribe.find(pattern).clone() {
+        match self.rules.subscribe.find_reaching(pattern).clone() {
             Ruling::Allow => self.subscribe(payload, message, at + 1),
             Ruling::Deny(denial) => Step::Done(denied(message.reply, Stage::Subscribe(at), denial)),
             Ruling::Ask => self.ask_subscribe(payload, message, at),

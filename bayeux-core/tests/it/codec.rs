@@ -155,6 +155,18 @@ fn wrong_members_get_their_error() {
 }
 
 #[test]
+fn a_first_message_that_is_nobodys_does_not_spoil_the_others() {
+    let mut bench = Bench::new();
+    let visitor = bench.visitor();
+    let good = json!({ "clientId": visitor.id, "channel": "/a", "data": 1 });
+    for first in [json!({ "channel": "/a" }), json!({ "channel": "/a", "clientId": 1 })] {
+        let reply = bench.send(&visitor, &json!([first, good]));
+        assert_eq!(reply[0]["successful"], false);
+        assert_eq!(reply[1]["successful"], true);
+    }
+}
+
+#[test]
 fn ids_come_back_as_they_came() {
     let mut bench = Bench::new();
     let visitor = bench.visitor();

@@ -12,4 +12,5 @@ mod delivery;
 mod limits;
 mod questions;
 mod sessions;
+mod storm;
 mod tidy;

@@ -31,6 +31,16 @@ async fn held_connects_are_answered_and_then_the_server_ends() {
 }
 
 #[tokio::test]
+async fn connections_that_ask_for_nothing_are_not_waited_for() {
+    let server = Running::new(|_| {}).await;
+    let (mut silent, mut idle) = (server.peer().await, server.peer().await);
+    idle.open().await;
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.stop()).await;
+    ended.expect("well before the time for the shutdown is over").unwrap().unwrap();
+    assert!(silent.response().await.is_none() && idle.response().await.is_none());
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_off() {
     let server = Running::new(|options| options.shutdown_timeout = Duration::from_millis(50)).await;
     let channel = server.bayeux.channel("/service/never").unwrap();

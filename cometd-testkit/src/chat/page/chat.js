@@ -727,7 +727,8 @@ $('login-form').addEventListener('submit', (event) => {
     $('name').focus();
     return;
   }
-  signIn(name);
+  // Whoever is quick, on a page that was reloaded, signs in before the tab knows its key.
+  ready.then(() => state.name === 'disconnected' && signIn(name));
 });
 
 $('cancel').addEventListener('click', () => client.disconnect());
@@ -796,8 +797,11 @@ addEventListener('pageshow', ({ persisted }) => {
   if (persisted && me && !$('app').hidden) client.connect({ chat: { user: me, key } });
 });
 
-tabKey().then((token) => {
+const ready = tabKey().then((token) => {
   key = token;
+});
+
+ready.then(() => {
   const visit = memory.get('visit');
   if (visit?.user) {
     $('name').value = visit.user;
