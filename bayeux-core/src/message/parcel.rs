@@ -2,16 +2,47 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use smallvec::SmallVec;
 
 use super::{Message, Reply};
 use crate::id::BrowserId;
 
-/// The events of a parcel, in the order of the session's queue.
+/// The events of a parcel, in the order of the session's queue. Reads like a slice.
 ///
 /// Most parcels carry one or two, which then cost no allocation.
-pub type Events = SmallVec<[Arc<Message>; 2]>;
+#[derive(Clone, Debug, Default)]
+pub struct Events(SmallVec<[Arc<Message>; 2]>);
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Deref for Events {
+    type Target = [Arc<Message>];
+
+    fn deref(&self) -> &[Arc<Message>] {
+        &self.0
+    }
+}
+
+impl FromIterator<Arc<Message>> for Events {
+    fn from_iter<I: IntoIterator<Item = Arc<Message>>>(events: I) -> Self {
+        Self(events.into_iter().collect())
+    }
+}
+
+impl<'e> IntoIterator for &'e Events {
+    type Item = &'e Arc<Message>;
+    type IntoIter = core::slice::Iter<'e, Arc<Message>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
 
 /// What goes out on a link in one piece: events and replies.
 ///
