@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    Command, Config, Decoder, Entropy, Event, Input, LinkId, LinkInfo, Message, Output, Pattern,
-    Question, Refusal, Rules, Server, SessionId, Time, Transport, encode,
+    AskListen, AskPublish, Command, Config, Decoder, Entropy, Event, Input, LinkId, LinkInfo,
+    Message, Output, Pattern, Question, Refusal, Rules, Server, SessionId, Time, Transport, encode,
 };
 use serde_json::{Value, json};
 
@@ -140,6 +140,20 @@ impl Bench {
         match self.seen.remove(at.expect("a question")) {
             Output::Ask(question) => question,
             _ => unreachable!(),
+        }
+    }
+
+    pub(crate) fn publish_question(&mut self) -> AskPublish {
+        match self.question() {
+            Question::Publish(question) => question,
+            other => panic!("a publish question: {other:?}"),
+        }
+    }
+
+    pub(crate) fn listen_question(&mut self) -> AskListen {
+        match self.question() {
+            Question::Listen(question) => question,
+            other => panic!("a listen question: {other:?}"),
         }
     }
 

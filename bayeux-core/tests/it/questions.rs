@@ -22,7 +22,7 @@ fn a_payload_waits_for_its_answer_and_others_do_not() {
         { "id": "2", "channel": "/meta/subscribe", "clientId": asker.id, "subscription": "/b" },
     ]);
     let link = bench.post(Some(&asker), &payload);
-    let Question::Publish(question) = bench.question() else { panic!("a publish question") };
+    let question = bench.publish_question();
     assert_eq!(question.message.channel().as_str(), "/a");
     assert_eq!(bench.answer(link), None);
     let subscriptions = bench.server.session(asker.session()).unwrap().subscriptions();
@@ -62,7 +62,7 @@ fn no_answer_in_time_means_denied_and_a_late_one_changes_nothing() {
     ask_publish(&mut bench);
     let visitor = bench.subscriber("/a");
     let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!(1)));
-    let Question::Publish(question) = bench.question() else { panic!("a publish question") };
+    let question = bench.publish_question();
     bench.pass(30_000);
     assert_eq!(bench.take(link)[0]["error"], "403::publish_denied");
     bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
@@ -89,7 +89,7 @@ fn listeners_see_the_channels_from_root_to_leaf() {
         bench.command(Command::ListenChannel { pattern: pattern(listened), listen: true });
     }
     bench.publish("/a/b", json!(1));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     assert_eq!(question.channels, ["/**", "/a/*", "/a/b"].map(pattern));
     assert_eq!((question.link, question.session), (None, None));
 }
@@ -101,12 +101,12 @@ fn a_listener_vetoes_or_replaces_a_message() {
     bench.command(Command::ListenChannel { pattern: pattern("/a"), listen: true });
 
     let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!("bad")));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Veto)));
     assert_eq!(bench.take(link)[0]["error"], "404::message_deleted");
 
     let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!("plain")));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     let other = question.message.replace_data(bayeux_core::Json::from_text("[1.0]").unwrap());
     let verdict = ListenVerdict::Replace(other.into());
     bench.input(Input::Answer(Answer::Listen(question.ticket, verdict)));
@@ -119,7 +119,7 @@ fn a_replacement_on_another_channel_is_not_smuggled_in() {
     let visitor = bench.subscriber("/**");
     bench.command(Command::ListenChannel { pattern: pattern("/a"), listen: true });
     let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!(1)));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     let verdict = ListenVerdict::Replace(message("/b", json!(2)).into());
     bench.input(Input::Answer(Answer::Listen(question.ticket, verdict)));
     assert_eq!(bench.take(link)[0], json!({ "channel": "/a", "data": 1 }));
@@ -132,7 +132,7 @@ fn what_was_accepted_is_processed_even_if_the_client_is_gone() {
     let (publisher, subscriber) = (bench.visitor(), bench.subscriber("/a"));
     let held = bench.hold(&subscriber);
     let link = bench.post(Some(&publisher), &publish(&publisher, "/a", json!(1)));
-    let Question::Publish(question) = bench.question() else { panic!("a publish question") };
+    let question = bench.publish_question();
     bench.input(Input::Close { link });
     bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
     assert_eq!(data(&bench.take(held)), [json!(1)]);
@@ -159,7 +159,7 @@ fn a_session_that_ends_meanwhile_gets_no_benefit_of_the_answer() {
     let (publisher, subscriber) = (bench.visitor(), bench.subscriber("/a"));
     let held = bench.hold(&subscriber);
     let link = bench.post(Some(&publisher), &publish(&publisher, "/a", json!(1)));
-    let Question::Publish(question) = bench.question() else { panic!("a publish question") };
+    let question = bench.publish_question();
     bench.command(Command::Disconnect { session: publisher.session() });
     bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
     let answer = bench.take(link);
@@ -174,7 +174,7 @@ fn a_listener_that_ends_the_senders_session_does_not_undo_the_message() {
     let held = bench.hold(&subscriber);
     bench.command(Command::ListenChannel { pattern: pattern("/a"), listen: true });
     let link = bench.post(Some(&publisher), &publish(&publisher, "/a", json!(1)));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     bench.command(Command::Disconnect { session: publisher.session() });
     bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Continue)));
     let expected = json!([
@@ -191,7 +191,7 @@ fn a_connect_that_is_being_decided_when_its_session_ends_is_told_not_to_come_bac
     let visitor = bench.visitor();
     bench.command(Command::ListenChannel { pattern: pattern("/meta/connect"), listen: true });
     let link = bench.post(Some(&visitor), &connect(&visitor));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     let goodbye = json!([{ "channel": "/meta/disconnect", "clientId": visitor.id }]);
     bench.send(&visitor, &goodbye);
     bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Continue)));
@@ -208,7 +208,7 @@ fn a_session_does_not_expire_while_the_application_thinks() {
     let visitor = bench.visitor();
     bench.command(Command::ListenChannel { pattern: pattern("/meta/connect"), listen: true });
     let link = bench.post(Some(&visitor), &connect(&visitor));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     bench.pass(59_000);
     bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Continue)));
     assert_eq!(bench.answer(link), None, "it is held");
@@ -224,7 +224,7 @@ fn a_publish_of_the_application_tells_its_outcome() {
         receipt: Some(Receipt(number)),
     };
     bench.command(publish(1));
-    let Question::Listen(question) = bench.question() else { panic!("a listen question") };
+    let question = bench.listen_question();
     bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Veto)));
     bench.command(Command::ListenChannel { pattern: pattern("/a"), listen: false });
     bench.command(publish(2));

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bayeux_core::front::{Bayeux, HandshakeRequest, Policy, PublishRequest};
+use bayeux_core::front::{Bayeux, HandshakeRequest, Policy, PublishRequest, Runtime};
 use bayeux_core::{
-    Advice, Command, Config, Denial, Entropy, Event, Input, Json, LinkId, LinkInfo, Message,
-    Output, Reconnect, Server, Time, Transport, Verdict,
+    Advice, Command, Config, Denial, Event, Input, Json, LinkId, LinkInfo, Message, Output,
+    Reconnect, Server, Time, Transport, Verdict,
 };
+use cometd_testkit::sim::Sim;
 use http::HeaderValue;
 use serde_json::{Value, json};
 
@@ -249,17 +250,6 @@ fn b024_b025_through_the_front_they_wait_in_any_case() {
     assert_eq!(events(&peer), [hello(1), hello(2)]);
 }
 
-struct Counter(u8);
-
-impl Entropy for Counter {
-    fn fill(&mut self, out: &mut [u8]) {
-        for byte in out {
-            self.0 = self.0.wrapping_add(1);
-            *byte = self.0;
-        }
-    }
-}
-
 /// The same on the machine itself: what is delivered before the answer leaves travels with it.
 #[test]
 fn b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed() {
@@ -267,7 +257,7 @@ fn b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed() {
         let mut config = Config::default();
         config.allow_message_delivery_during_handshake = allowed;
         let decoder = bayeux_core::Decoder::new(&config);
-        let mut server = Server::new(config, Box::new(Counter(0)), Time::ZERO).unwrap();
+        let mut server = Server::new(config, Sim::new(1).entropy(), Time::ZERO).unwrap();
         let link = LinkId(1);
         let info = LinkInfo::new(Transport::LongPolling);
         let payload = decoder.decode(&r#"[{"channel":"/meta/handshake"}]"#.into()).unwrap();
