@@ -47,8 +47,9 @@ pub struct Config {
     /// Whether names and ids must consist of the characters that the Java server admits. Their
     /// structure is checked in any case. Default: true.
     pub validate_message_fields: bool,
-    /// The transports on offer, in the order of preference. Default: long-polling;
-    /// callback-polling (JSONP) is known but off.
+    /// The transports on offer, in the order of preference. Default: WebSocket, then long-polling;
+    /// callback-polling (JSONP) is known but off. Leave WebSocket out where the host cannot upgrade
+    /// a connection: clients that prefer it would lose time before they fall back.
     pub allowed_transports: Vec<Transport>,
     /// The unit of housekeeping: a channel that nobody uses is swept three periods later.
     /// Default: 997 ms.
@@ -69,6 +70,20 @@ pub struct Config {
     /// Whether a `clientId` alone identifies a session over HTTP, for clients that keep no
     /// cookies. Without the cookie, whoever learns an id can use it. Default: false.
     pub trust_client_session: bool,
+
+    /// How long the peer of a WebSocket may be silent before it is pinged. The heartbeat of
+    /// connects is a sign of life as well, so with the usual `timeout` only idle sockets are ever
+    /// pinged. Not shorter than `ws_idle_timeout`: never. Default: 45 s.
+    #[serde(with = "millis")]
+    pub ws_ping_interval: Duration,
+    /// How long the peer of a WebSocket may be silent, answers to pings included, before the
+    /// socket is closed. A socket without a session is not pinged. Default: 75 s.
+    #[serde(with = "millis")]
+    pub ws_idle_timeout: Duration,
+    /// Whether a session is bound to the WebSocket that its handshake came on, so that neither
+    /// another socket nor one that follows an HTTP session can use it. Default: false; clients
+    /// that reconnect then keep their session.
+    pub ws_require_handshake_per_connection: bool,
 
     /// What happens when a session's queue is full, unless the channel says otherwise. Default:
     /// the session is removed.
@@ -97,12 +112,15 @@ impl Default for Config {
             allow_message_delivery_during_handshake: false,
             broadcast_to_publisher: true,
             validate_message_fields: true,
-            allowed_transports: vec![Transport::LongPolling],
+            allowed_transports: vec![Transport::WebSocket, Transport::LongPolling],
             sweep_period: Duration::from_millis(997),
             max_sessions_per_browser: Some(1),
             http2_max_sessions_per_browser: None,
             multi_session_interval: Duration::from_secs(2),
             trust_client_session: false,
+            ws_ping_interval: Duration::from_secs(45),
+            ws_idle_timeout: Duration::from_secs(75),
+            ws_require_handshake_per_connection: false,
             overflow: Overflow::Remove,
             question_timeout: Duration::from_secs(30),
             shard: 0,
@@ -127,6 +145,8 @@ impl Config {
             ("multi_session_interval", self.multi_session_interval),
             ("question_timeout", self.question_timeout),
             ("sweep_period", self.sweep_period),
+            ("ws_ping_interval", self.ws_ping_interval),
+            ("ws_idle_timeout", self.ws_idle_timeout),
         ] {
             if value > MAX_DURATION {
                 return Err(ConfigError::TooLong { option });
@@ -136,6 +156,8 @@ impl Config {
             ("max_interval", self.max_interval),
             ("question_timeout", self.question_timeout),
             ("sweep_period", self.sweep_period),
+            ("ws_ping_interval", self.ws_ping_interval),
+            ("ws_idle_timeout", self.ws_idle_timeout),
         ] {
             if value.is_zero() {
                 return Err(ConfigError::Zero { option });

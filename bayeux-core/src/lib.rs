@@ -28,6 +28,8 @@ mod options;
 mod server;
 mod time;
 mod transport;
+#[cfg(feature = "http")]
+pub mod ws;
 
 pub use channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Pattern};
 pub use codec::{DecodeError, Decoder, encode};

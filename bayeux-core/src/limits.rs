@@ -36,6 +36,10 @@ pub struct Limits {
     pub queue_messages: usize,
     /// Bytes of messages queued for one session. Default: 1 MiB. Beyond: as for `queue_messages`.
     pub queue_bytes: usize,
+    /// Bytes of messages that a WebSocket is given in one go; the rest follows when they are
+    /// written. A single message may be larger. Default: 64 KiB. Beyond: the rest waits, and counts
+    /// as queued.
+    pub socket_bytes: usize,
     /// Sessions. Default: 100,000. Beyond: `503::too_many_sessions` with the advice to try again.
     pub sessions: usize,
     /// Channels, wildcards included. Default: 100,000. Beyond:
@@ -71,6 +75,7 @@ impl Default for Limits {
             session_subscriptions: 1_000,
             queue_messages: 10_000,
             queue_bytes: 1024 * 1024,
+            socket_bytes: 64 * 1024,
             sessions: 100_000,
             channels: 100_000,
             questions: 10_000,
@@ -93,6 +98,7 @@ impl Limits {
             ("limits.session_subscriptions", self.session_subscriptions),
             ("limits.queue_messages", self.queue_messages),
             ("limits.queue_bytes", self.queue_bytes),
+            ("limits.socket_bytes", self.socket_bytes),
             ("limits.sessions", self.sessions),
             ("limits.channels", self.channels),
             ("limits.questions", self.questions),

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Transport {
+    /// `websocket`: a connection that both sides write to whenever they have something to say.
+    #[serde(rename = "websocket")]
+    WebSocket,
     /// `long-polling`: JSON in the body of a POST, answered when there is something to say.
     #[serde(rename = "long-polling")]
     LongPolling,
@@ -18,6 +21,7 @@ impl Transport {
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::WebSocket => "websocket",
             Self::LongPolling => "long-polling",
             Self::CallbackPolling => "callback-polling",
         }
@@ -25,6 +29,8 @@ impl Transport {
 
     /// The transport of this name, if it is one of ours.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::LongPolling, Self::CallbackPolling].into_iter().find(|it| it.name() == name)
+        [Self::WebSocket, Self::LongPolling, Self::CallbackPolling]
+            .into_iter()
+            .find(|it| it.name() == name)
     }
 }

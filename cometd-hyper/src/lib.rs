@@ -3,7 +3,7 @@
 //! The protocol is [`bayeux_core`]'s; this crate moves its bytes. It offers, from the ready-made to
 //! the composable:
 //!
-//! - [`serve`]: accepts connections, HTTP/1.1 and HTTP/2, with time-outs, limits and an orderly end;
+//! - [`serve`]: accepts connections, HTTP/1.1, HTTP/2 and WebSocket, with time-outs, limits and an orderly end;
 //! - [`CometdLayer`]: puts the server under a path of any tower service, an axum router say;
 //! - [`CometdService`]: the server as a tower service on its own.
 //!
@@ -22,10 +22,12 @@
 //! ```
 
 mod body;
+mod frames;
 mod read;
 mod runtime;
 mod server;
 mod service;
+mod upgrade;
 
 pub use bayeux_core;
 pub use bayeux_core::front::Bayeux;

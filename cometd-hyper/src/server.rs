@@ -15,11 +15,12 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Empty;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
@@ -27,6 +28,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::service::{BoxError, CometdLayer};
+use crate::upgrade::Host;
 
 /// How [`serve`] treats connections.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl Default for ServeOptions {
 /// Serves Bayeux under `options.path` and nothing else, until `shutdown` is ready.
 ///
 /// Then it stops accepting, answers held connects with the advice to come back a little later,
-/// finishes what is being answered, and returns.
+/// finishes what is being answered, closes WebSockets, and returns.
 ///
 /// # Errors
 ///
@@ -114,12 +116,15 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(options.head_timeout)
         .keep_alive_timeout(options.head_timeout)
-        .max_concurrent_streams(HTTP2_STREAMS);
+        .max_concurrent_streams(HTTP2_STREAMS)
+        // WebSockets over HTTP/2 (RFC 8441).
+        .enable_connect_protocol();
 
     let graceful = GracefulShutdown::new();
     let ending = watch::Sender::new(false);
     let places = Arc::new(Semaphore::new(options.max_connections));
     let mut connections = JoinSet::new();
+    let (tasks, mut sockets) = mpsc::unbounded_channel();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -127,11 +132,16 @@ where
             accepted = accept(&listener, &places) => accepted,
             // Reaps what has ended, so that the set stays as large as what is open.
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(socket) = sockets.recv() => {
+                connections.spawn(socket);
+                continue;
+            }
         };
         let (stream, peer, place) = accepted?;
         // Responses are small and complete: waiting for more of them would only delay them.
         let _ = stream.set_nodelay(true);
-        let service = WithPeer { inner: service.clone(), peer };
+        let host = Host { tasks: tasks.clone(), place: Arc::new(place) };
+        let service = WithPeer { inner: service.clone(), peer, host };
         let service = hyper_util::service::TowerToHyperService::new(service);
         let (builder, watcher) = (builder.clone(), graceful.watcher());
         let (head_timeout, write_timeout) = (options.head_timeout, options.write_timeout);
@@ -149,11 +159,11 @@ where
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(write_timeout));
             let stream = TokioIo::new(Box::pin(stream));
-            let connection = builder.serve_connection(stream, service).into_owned();
+            let connection = builder.serve_connection_with_upgrades(stream, service);
+            let connection = connection.into_owned();
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(target: "cometd", "connection from {peer}: {error}");
             }
-            drop(place);
         });
     }
     drop(listener);
@@ -161,7 +171,14 @@ where
     bayeux.drain(options.reconnect_spread);
     let finished = async {
         graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
+        loop {
+            while let Ok(socket) = sockets.try_recv() {
+                connections.spawn(socket);
+            }
+            if connections.join_next().await.is_none() {
+                return;
+            }
+        }
     };
     if timeout(options.shutdown_timeout, finished).await.is_err() {
         tracing::warn!(target: "cometd", "connections were cut off at the end of the shutdown");
@@ -224,11 +241,12 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-/// Tells each request where it came from.
+/// Tells each request where it came from, and who runs what becomes of it.
 #[derive(Clone)]
 struct WithPeer<S> {
     inner: S,
     peer: SocketAddr,
+    host: Host,
 }
 
 impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
@@ -241,7 +259,11 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> S::Future {
-        request.extensions_mut().insert(PeerAddr(self.peer));
+        let extensions = request.extensions_mut();
+        extensions.insert(PeerAddr(self.peer));
+        if extensions.get::<OnUpgrade>().is_some() {
+            extensions.insert(self.host.clone());
+        }
         self.inner.call(request)
     }
 }

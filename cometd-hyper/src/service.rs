@@ -19,6 +19,7 @@ use tower_service::Service;
 
 use crate::body::CometdBody;
 use crate::read::{ReadError, discard, read};
+use crate::upgrade::{mark, upgrade};
 
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,6 +30,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// A Bayeux server as a tower service: whatever comes in is taken for Bayeux, at any path.
 ///
 /// Dropping a response future tells the server that the client is gone: its held connect ends.
+///
+/// A request for a WebSocket is answered, and the connection then served in a task of its own. The
+/// host has to let go of it (`serve_connection_with_upgrades` of hyper and hyper-util; `axum::serve`
+/// does): where it cannot, leave `Transport::WebSocket` out of `allowed_transports`.
 #[derive(Clone, Debug)]
 pub struct CometdService {
     bayeux: Bayeux,
@@ -82,9 +87,11 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    mark(&mut head);
     let exchange = match bayeux.plan(&head) {
         Plan::Exchange(exchange) => exchange,
+        Plan::Upgrade(accepted) => return Err(upgrade(bayeux, head, accepted)),
         Plan::Answer(response) => {
             // A client that asks first has not sent its body, and shall not be told to.
             if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {

@@ -69,6 +69,8 @@ impl Client {
             match bayeux.plan(&head) {
                 Plan::Answer(response) => (response, Receipt::default()),
                 Plan::Exchange(exchange) => bayeux.exchange(exchange, head, body).await,
+                // Sockets are opened with `Socket::open`; here the answer is all there is.
+                Plan::Upgrade(upgrade) => (upgrade.into_response(), Receipt::default()),
             }
         });
         self.sim.settle();

@@ -41,7 +41,8 @@ pub fn encode(parcel: &Parcel, offered: &[Transport], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-fn encode_reply(reply: &Reply, offered: &[Transport], out: &mut Vec<u8>) {
+/// Appends one reply as a JSON object.
+pub(crate) fn encode_reply(reply: &Reply, offered: &[Transport], out: &mut Vec<u8>) {
     let mut object = Object { out, separator: b'{' };
     if let Some(id) = &reply.id {
         object.raw("id", id.as_bytes());

@@ -9,3 +9,5 @@ mod envelope;
 
 pub use decode::{DecodeError, Decoder};
 pub use encode::encode;
+#[cfg(feature = "http")]
+pub(crate) use encode::encode_reply;

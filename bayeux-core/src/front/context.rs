@@ -2,7 +2,12 @@
 
 use core::net::SocketAddr;
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use ::http::header::{HeaderName, HeaderValue};
 use ::http::{Extensions, HeaderMap, Method, Uri, Version, request};
+use bytes::Bytes;
 
 use crate::transport::Transport;
 
@@ -11,7 +16,8 @@ use crate::transport::Transport;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// The request that a message came with: headers, address, transport.
+/// The request that a message came with: headers, address, transport. Over WebSocket it is the one
+/// that was upgraded.
 #[derive(Debug)]
 pub struct Context {
     head: request::Parts,
@@ -20,6 +26,30 @@ pub struct Context {
 
 impl Context {
     pub(super) fn new(head: request::Parts, transport: Transport) -> Self {
+        Self { head, transport }
+    }
+
+    /// The context of a socket, which is kept for as long as that is open. The parts of a head are
+    /// slices of the buffer that it was read into; copying them gives that buffer back.
+    pub(super) fn detached(mut head: request::Parts, transport: Transport) -> Self {
+        let length = head.headers.values().map(HeaderValue::len).sum();
+        let mut values = Vec::with_capacity(length);
+        head.headers.values().for_each(|it| values.extend_from_slice(it.as_bytes()));
+        let values = Bytes::from(values);
+        let mut headers = HeaderMap::with_capacity(head.headers.len());
+        let mut from = 0;
+        for (name, value) in &head.headers {
+            let to = from + value.len();
+            // It was a header's value before.
+            if let Ok(copy) = HeaderValue::from_maybe_shared(values.slice(from..to)) {
+                headers.append(copy_name(name), copy);
+            }
+            from = to;
+        }
+        head.headers = headers;
+        if let Ok(uri) = head.uri.to_string().parse() {
+            head.uri = uri;
+        }
         Self { head, transport }
     }
 
@@ -63,4 +93,9 @@ impl Context {
     pub fn transport(&self) -> Transport {
         self.transport
     }
+}
+
+fn copy_name(name: &HeaderName) -> HeaderName {
+    // The usual names are constants, and looking one up finds them.
+    HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone())
 }

@@ -120,7 +120,7 @@ impl Link {
                 (response, Receipt { link: Some(self) })
             }
             Err(Refusal::Superseded) => (exchange.superseded(), Receipt::default()),
-            Err(refusal @ (Refusal::HandshakeNotAlone | Refusal::Empty)) => {
+            Err(refusal) => {
                 let response = exchange.error(StatusCode::BAD_REQUEST, refusal.what());
                 (response, Receipt::default())
             }

@@ -13,7 +13,7 @@
 //! | end | [`Bayeux::drain`] |
 //!
 //! A [`Bayeux`] is a cheap handle on a server: the machine behind a lock. The adapters feed it HTTP
-//! requests ([`Bayeux::exchange`]) and time ([`Bayeux::drive`]); what it needs from a runtime is a
+//! requests ([`Bayeux::exchange`]), WebSockets ([`Bayeux::socket`]) and time ([`Bayeux::drive`]); what it needs from a runtime is a
 //! [`Runtime`]. This is the only concurrent code of the project, written once for all adapters.
 //!
 //! The house rules of this module: the application's code never runs under the lock; wakers are
@@ -23,7 +23,7 @@
 //! # Cancel safety
 //!
 //! Dropping the future of [`Bayeux::exchange`] means that the client is gone (this is how hyper
-//! says so). Handlers that have started run to their end in any case. [`Bayeux::drive`] must run
+//! says so), and dropping a [`Socket`] that its connection is lost. Handlers that have started run to their end in any case. [`Bayeux::drive`] must run
 //! for as long as the server lives: without it nothing times out. Dropping any other future of
 //! this module does nothing but to stop waiting.
 
@@ -39,6 +39,7 @@ mod notice;
 mod policy;
 mod runtime;
 mod session;
+mod socket;
 mod state;
 mod turn;
 
@@ -61,6 +62,7 @@ use notice::RemovedHandler;
 pub use policy::{CreateRequest, HandshakeRequest, Policy, PublishRequest, SubscribeRequest};
 pub use runtime::{Report, Runtime, Task};
 pub use session::{Batch, Session};
+pub use socket::{Broken, Frames, Received, Sending, Socket};
 use state::{Publishing, State, register};
 
 use crate::channel::Pattern;
@@ -151,7 +153,7 @@ impl Builder {
             let reason = "needs a driver of its own: the front has no peers to relay to";
             return Err(ConfigError::Invalid { option: "relay", reason });
         }
-        let mapper = Mapper::new(http, config.allows(Transport::CallbackPolling))?;
+        let mapper = Mapper::new(http, &config.allowed_transports)?;
         let decoder = Decoder::new(&config);
         let now = runtime.now();
         let mut server = Server::new(config.clone(), runtime.entropy(), now)?;
@@ -284,14 +286,14 @@ impl Bayeux {
         self.with_server(Server::stats)
     }
 
-    /// Prepares for the end: held connects are answered, none is held from here on, and no session
-    /// is made. Clients are advised to come back after a random time below `spread`, so that the
+    /// Prepares for the end: held connects are answered, none is held from here on, no session is
+    /// made, and WebSockets are closed when they have been told what they are owed. Clients are advised to come back after a random time below `spread`, so that the
     /// next server does not meet all of them at once.
     pub fn drain(&self, spread: Duration) {
         self.command(Command::Drain { spread });
     }
 
-    /// Waits until no exchange is open. After [`Bayeux::drain`] that is soon.
+    /// Waits until no exchange and no WebSocket is open. After [`Bayeux::drain`] that is soon.
     pub async fn idle(&self) {
         poll_fn(|cx| {
             let mut state = self.lock();

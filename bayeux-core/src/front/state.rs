@@ -47,14 +47,31 @@ pub(super) struct State {
     pub(super) idle_wakers: Vec<Waker>,
 }
 
-/// Where the answer to a link is put, and what its payload's questions need to know.
+/// Where what the machine wants of a link is put, and what its questions need to know.
 #[derive(Default)]
 struct Mailbox {
-    answer: Option<Result<Parcel, Refusal>>,
+    mail: Mail,
     waker: Option<Waker>,
     context: Option<Arc<Context>>,
     /// What the policy wants the session of a handshake to remember.
     attributes: Option<Attributes>,
+    /// Whether further payloads will come, which need the context again.
+    is_socket: bool,
+}
+
+/// What the machine wants of a link. An exchange gets a parcel or a refusal, once.
+#[derive(Default)]
+pub(super) struct Mail {
+    pub(super) parcel: Option<Parcel>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) resumed: bool,
+    pub(super) ping: bool,
+}
+
+impl Mail {
+    pub(super) fn is_empty(&self) -> bool {
+        self.parcel.is_none() && self.refusal.is_none() && !self.resumed && !self.ping
+    }
 }
 
 pub(super) enum Publishing {
@@ -131,6 +148,15 @@ impl State {
         LinkId(self.mailboxes.insert(mailbox).data().as_ffi())
     }
 
+    /// The same for a WebSocket.
+    pub(super) fn open_socket_mailbox(&mut self, context: Arc<Context>) -> LinkId {
+        let link = self.open_mailbox(context);
+        if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
+            mailbox.is_socket = true;
+        }
+        link
+    }
+
     pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
         if let Some(mailbox) = self.mailboxes.remove(key(link)) {
             after.leftovers.contexts.extend(mailbox.context);
@@ -154,9 +180,28 @@ impl State {
         waker: &Waker,
     ) -> Result<Result<Parcel, Refusal>, Option<Waker>> {
         let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Err(None) };
-        match mailbox.answer.take() {
-            Some(answer) => Ok(answer),
-            None => Err(register(&mut mailbox.waker, waker)),
+        let Mail { parcel, refusal, .. } = mem::take(&mut mailbox.mail);
+        match (parcel, refusal) {
+            (Some(parcel), _) => Ok(Ok(parcel)),
+            (None, Some(refusal)) => Ok(Err(refusal)),
+            (None, None) => Err(register(&mut mailbox.waker, waker)),
+        }
+    }
+
+    /// What is in a socket's mailbox; if there is nothing, `waker` is woken when there is.
+    pub(super) fn collect_mail(&mut self, link: LinkId, waker: &Waker, after: &mut After) -> Mail {
+        let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Mail::default() };
+        let mail = mem::take(&mut mailbox.mail);
+        if mail.is_empty() {
+            after.leftovers.wakers.extend(register(&mut mailbox.waker, waker));
+        }
+        mail
+    }
+
+    /// Wakes nobody about a mailbox until somebody has looked into it again.
+    pub(super) fn forget_waker(&mut self, link: LinkId, after: &mut After) {
+        if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
+            after.leftovers.wakers.extend(mailbox.waker.take());
         }
     }
 
@@ -171,8 +216,14 @@ impl State {
         let mut ended: Vec<(SessionId, Attributes)> = Vec::new();
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Send { link, parcel } => self.post(link, Ok(parcel), after),
-                Output::Refuse { link, refusal } => self.post(link, Err(refusal), after),
+                Output::Send { link, parcel } => {
+                    self.post(link, after, |mail| mail.parcel = Some(parcel));
+                }
+                Output::Refuse { link, refusal } => {
+                    self.post(link, after, |mail| mail.refusal = Some(refusal));
+                }
+                Output::Resume { link } => self.post(link, after, |mail| mail.resumed = true),
+                Output::Ping { link } => self.post(link, after, |mail| mail.ping = true),
                 Output::Ask(question) => self.ask(question, after),
                 Output::Tell(event) => self.tell(bayeux, event, &mut ended, after),
                 // Nobody is on the other side yet: `relay` is off in a front's configuration.
@@ -187,10 +238,12 @@ impl State {
         }
     }
 
-    fn post(&mut self, link: LinkId, answer: Result<Parcel, Refusal>, after: &mut After) {
+    fn post(&mut self, link: LinkId, after: &mut After, put: impl FnOnce(&mut Mail)) {
         if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
-            mailbox.answer = Some(answer);
-            after.leftovers.contexts.extend(mailbox.context.take());
+            put(&mut mailbox.mail);
+            if !mailbox.is_socket {
+                after.leftovers.contexts.extend(mailbox.context.take());
+            }
             after.wakers.extend(mailbox.waker.take());
         }
     }
@@ -204,10 +257,12 @@ impl State {
             Question::Listen(it) => it.link,
         };
         let mailbox = link.and_then(|link| self.mailboxes.get_mut(key(link)));
-        let mut attributes = Attributes::default();
+        let attributes = Attributes::default();
         let context = mailbox.and_then(|mailbox| {
             if matches!(question, Question::Handshake(_)) {
-                attributes = mailbox.attributes.get_or_insert_default().clone();
+                // Over WebSocket there may have been a handshake before, which was denied.
+                let before = mailbox.attributes.replace(attributes.clone());
+                after.leftovers.attributes.extend(before);
             }
             mailbox.context.clone()
         });
@@ -242,7 +297,8 @@ impl State {
             }
             Event::Suspended { session, link, .. } => {
                 // An idle session costs as little as can be: nobody asks about this request again.
-                let context = self.mailboxes.get_mut(key(*link)).and_then(|it| it.context.take());
+                let mailbox = self.mailboxes.get_mut(key(*link)).filter(|it| !it.is_socket);
+                let context = mailbox.and_then(|it| it.context.take());
                 after.leftovers.contexts.extend(context);
                 Some(*session)
             }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{cors, media};
 use crate::options::ConfigError;
+use crate::ws::WebSocketConfig;
 
 /// How requests are read and responses dressed: CometD's HTTP transport options, plus CORS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,25 +47,28 @@ pub struct HttpConfig {
     /// 408 is unwise: browsers send a request that got it once more by themselves, and the two
     /// connects go on replacing each other.
     pub duplicate_meta_connect_http_response_code: u16,
-    /// Bytes of a request's body, or of its query string (callback-polling). Default: 65,536.
-    /// Beyond: 413, or 414 for a query.
+    /// Bytes of a request's body, of its query string (callback-polling), or of a WebSocket's
+    /// message. Default: 65,536. Beyond: 413; 414 for a query; a WebSocket is closed with 1009.
     pub max_message_size: usize,
     /// The query parameter that names the function to call (callback-polling). Default: `jsonp`.
     pub callback_parameter: String,
     /// Characters of that function's name. Default: 64. Beyond: 400.
     pub callback_parameter_max_length: usize,
-    /// The origins whose pages may read the answers (CORS), written as browsers send them:
+    /// The origins whose pages may read the answers (CORS) and open WebSockets, written as browsers send them:
     /// `https://example.org`, `http://localhost:8080`. Default: none, and no CORS headers at all.
     ///
     /// A listed origin is trusted with the user's cookies. CometD's and Faye's browser clients
     /// always ask with credentials, so the origins of their pages must be listed. `*` admits every
     /// other origin, but without credentials: it suits scripts that send no cookies, and sessions
-    /// then need `trust_client_session`. `null` is what sandboxed frames and local files send; any
+    /// then need `trust_client_session`. (A WebSocket of any origin is then accepted, too, with the
+    /// cookies that browsers send along.) `null` is what sandboxed frames and local files send; any
     /// page on the Web can make itself one, so listing it trusts everybody.
     pub allowed_origins: Vec<String>,
     /// How long browsers may remember a preflight's answer, in seconds. Default: 600. Browsers
     /// have a cap of their own, of two hours or one day.
     pub cors_max_age: u64,
+    /// How messages travel over WebSocket.
+    pub ws: WebSocketConfig,
 }
 
 /// The `SameSite` attribute of the browser cookie: with which cross-site requests it travels.
@@ -105,6 +109,7 @@ impl Default for HttpConfig {
             callback_parameter_max_length: 64,
             allowed_origins: Vec::new(),
             cors_max_age: 600,
+            ws: WebSocketConfig::default(),
         }
     }
 }
@@ -139,7 +144,7 @@ impl HttpConfig {
             cors::check_origin(origin)
                 .map_err(|reason| ConfigError::Invalid { option: "allowed_origins", reason })?;
         }
-        Ok(())
+        self.ws.validate()
     }
 
     fn validate_cookie(&self) -> Result<(), ConfigError> {

@@ -32,6 +32,7 @@ const DOWNLOAD: HeaderValue = HeaderValue::from_static("attachment; filename=f.t
 pub(super) struct Shared {
     pub(super) config: HttpConfig,
     pub(super) callback_polling: bool,
+    pub(super) websocket: bool,
     pub(super) cookie: BrowserCookie,
     pub(super) cors: Cors,
     pub(super) superseded: StatusCode,
@@ -233,9 +234,11 @@ mod tests {
             duplicate_meta_connect_http_response_code: 503,
             ..HttpConfig::default()
         };
-        let mapper = Mapper::new(config, true).unwrap();
+        let mapper =
+            Mapper::new(config, &[Transport::LongPolling, Transport::CallbackPolling]).unwrap();
         match mapper.plan(&request.body(()).unwrap().into_parts().0) {
             Plan::Exchange(exchange) => exchange,
+            Plan::Upgrade(_) => panic!("an upgrade"),
             Plan::Answer(answer) => panic!("{answer:?}"),
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! An adapter builds one [`Mapper`] from an [`HttpConfig`] and asks it about every request's head.
 //! The [`Plan`] is either a finished answer (a preflight, a wrong method, a body that is too large)
-//! or an [`Exchange`]: how much body to read, whose browser it is, how to find the JSON texts in
+//! a WebSocket [`Upgrade`](crate::ws::Upgrade), or an [`Exchange`]: how much body to read, whose browser it is, how to find the JSON texts in
 //! it, and how to dress whatever the server has to say. The exchange outlives the request's head,
 //! because a `/meta/connect` is held for half a minute.
 //!
 //! ```text
 //!   head ──▶ Mapper::plan ──▶ Plan::Answer(response)
+//!                        ├──▶ Plan::Upgrade(upgrade) ──▶ (frames)
 //!                        └──▶ Plan::Exchange ── body ──▶ texts ──▶ (the machine)
 //!                                           └── payload ──▶ respond ──▶ response
 //! ```
@@ -21,10 +22,11 @@
 //! the server is mounted.
 //!
 //! ```
+//! use bayeux_core::Config;
 //! use bayeux_core::http::{HttpConfig, Mapper, Plan};
 //! use bytes::Bytes;
 //!
-//! let mapper = Mapper::new(HttpConfig::default(), false)?;
+//! let mapper = Mapper::new(HttpConfig::default(), &Config::default().allowed_transports)?;
 //! let (head, body) = http::Request::post("/cometd/handshake")
 //!     .header("Content-Type", "application/json;charset=UTF-8")
 //!     .body(Bytes::from_static(br#"[{"channel":"/meta/handshake"}]"#))?

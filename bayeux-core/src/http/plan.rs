@@ -9,11 +9,13 @@
 //! | `POST`, a form or no type, from a site that is foreign | 403 |
 //! | `POST`, any other type | 415 |
 //! | `POST` that announces too much | 413 |
+//! | `GET` that asks for a WebSocket, `CONNECT` that does (HTTP/2), if WebSocket is on | 101, 200 |
+//! | the same, not as it should be; from a foreign origin | 400, 426; 403 |
 //! | `GET` with a callback and messages, if callback-polling is on | the query's parameters |
 //! | `GET` without them; too long | 400; 414 |
 //! | anything else | 405 with `Allow` |
 //!
-//! "Foreign" is what the browser says (`Sec-Fetch-Site`) of a page whose origin is not listed; see
+//! For a `POST` "foreign" is what the browser says (`Sec-Fetch-Site`) of a page whose origin is not listed; see
 //! [`media`] for why only some types are asked about it. JSONP is exempt: being reachable from any
 //! site is what it is for.
 
@@ -31,6 +33,8 @@ use super::exchange::{Exchange, Query, Shared, Source};
 use super::media::{self, Media};
 use super::{form, jsonp};
 use crate::options::ConfigError;
+use crate::transport::Transport;
+use crate::ws::{self, Rejection, Upgrade, WebSocketConfig};
 
 /// Reads request heads. Built once; clones share everything.
 #[derive(Clone, Debug)]
@@ -46,18 +50,20 @@ pub enum Plan {
     Answer(Response<Bytes>),
     /// Read the body and serve it.
     Exchange(Exchange),
+    /// Send the answer, and speak WebSocket from there on.
+    Upgrade(Upgrade),
 }
 
 /// A status, and what to say with it.
 type Refusal = (StatusCode, &'static str);
 
 impl Mapper {
-    /// A mapper with these options; `callback_polling` says whether JSONP is served.
+    /// A mapper with these options, for a server that offers these transports.
     ///
     /// # Errors
     ///
     /// Names the first option that makes no sense, as [`HttpConfig::validate`] does.
-    pub fn new(config: HttpConfig, callback_polling: bool) -> Result<Self, ConfigError> {
+    pub fn new(config: HttpConfig, transports: &[Transport]) -> Result<Self, ConfigError> {
         config.validate()?;
         let code = config.duplicate_meta_connect_http_response_code;
         let shared = Shared {
@@ -65,7 +71,8 @@ impl Mapper {
             cors: Cors::new(&config),
             // Validated: the fallback is the option's default.
             superseded: StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            callback_polling,
+            callback_polling: transports.contains(&Transport::CallbackPolling),
+            websocket: transports.contains(&Transport::WebSocket),
             config,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -75,6 +82,9 @@ impl Mapper {
     pub fn plan(&self, head: &request::Parts) -> Plan {
         let shared = &self.shared;
         let grant = shared.cors.grant(&head.headers);
+        if shared.websocket && ws::wants_upgrade(head) {
+            return self.upgrade(head, grant);
+        }
         let source = match head.method {
             Method::POST => self.post(head, grant),
             Method::GET if shared.callback_polling => self.get(head),
@@ -94,6 +104,25 @@ impl Mapper {
                 if status == StatusCode::METHOD_NOT_ALLOWED {
                     answer.headers_mut().insert(header::ALLOW, self.allow());
                 }
+                Plan::Answer(answer)
+            }
+        }
+    }
+
+    /// How messages travel over WebSocket.
+    pub fn ws(&self) -> &WebSocketConfig {
+        &self.shared.config.ws
+    }
+
+    fn upgrade(&self, head: &request::Parts, grant: Grant) -> Plan {
+        let config = &self.shared.config;
+        match ws::accept(head, grant != Grant::Nothing, &config.ws) {
+            Ok(response) => {
+                Plan::Upgrade(Upgrade { response, max_message_size: config.max_message_size })
+            }
+            Err(Rejection { status, version, what }) => {
+                let mut answer = self.shared.error(grant, status, what);
+                answer.headers_mut().extend(version);
                 Plan::Answer(answer)
             }
         }
@@ -161,10 +190,12 @@ impl Mapper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Transport;
     use ::http::Request;
     use alloc::string::{String, ToString};
     use alloc::{format, vec};
+
+    const ALL: [Transport; 3] =
+        [Transport::LongPolling, Transport::CallbackPolling, Transport::WebSocket];
 
     type Header<'a> = (&'a str, &'a [u8]);
 
@@ -174,7 +205,8 @@ mod tests {
             allowed_origins: vec!["https://a.example".to_string(), "*".to_string()],
             ..HttpConfig::default()
         };
-        Mapper::new(config, callback_polling).unwrap()
+        let transports = if callback_polling { &ALL[..] } else { &ALL[..1] };
+        Mapper::new(config, transports).unwrap()
     }
 
     fn head(method: &str, uri: &str, headers: &[Header<'_>]) -> request::Parts {
@@ -190,6 +222,7 @@ mod tests {
         match plan {
             Plan::Answer(answer) => answer.status().as_u16(),
             Plan::Exchange(_) => 0,
+            Plan::Upgrade(upgrade) => upgrade.response.status().as_u16(),
         }
     }
 
@@ -307,7 +340,7 @@ mod tests {
             assert_eq!(has("access-control-allow-methods"), *preflight, "{headers:?}");
         }
         // Without CORS configured, nothing about it is said.
-        let plain = Mapper::new(HttpConfig::default(), false).unwrap();
+        let plain = Mapper::new(HttpConfig::default(), &ALL[..1]).unwrap();
         let Plan::Answer(answer) = plain.plan(&head("OPTIONS", "/", &[listed, ask])) else {
             panic!("answered")
         };
@@ -334,7 +367,7 @@ mod tests {
     #[test]
     fn options_that_make_no_sense_are_refused() {
         let config = HttpConfig { max_message_size: 0, ..HttpConfig::default() };
-        let error = Mapper::new(config, false).unwrap_err();
+        let error = Mapper::new(config, &ALL[..1]).unwrap_err();
         assert_eq!(error, ConfigError::Zero { option: "max_message_size" });
     }
 }

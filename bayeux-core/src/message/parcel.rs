@@ -19,6 +19,15 @@ impl Events {
     pub(crate) fn new() -> Self {
         Self::default()
     }
+
+    /// Adds `others` behind these.
+    pub(crate) fn append(&mut self, others: Self) {
+        if self.0.is_empty() {
+            *self = others;
+        } else {
+            self.0.extend(others.0);
+        }
+    }
 }
 
 impl Deref for Events {

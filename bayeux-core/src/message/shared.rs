@@ -2,8 +2,9 @@
 //!
 //! This is where "encode once" happens. The object that subscribers will receive is written when
 //! the message is made (for a client's publish: by the decoder, before any lock is taken), and from
-//! then on it is one immutable buffer behind an `Arc`. The parts that listeners ask for (`data`,
-//! `ext`, `id`) are ranges of that buffer. Copying them out of the request's body on the way is
+//! then on it is one immutable buffer behind an `Arc`. It is written as a payload of one message,
+//! so that a WebSocket can send the buffer as it is; others leave the brackets out. The parts that
+//! listeners ask for (`data`, `ext`, `id`) are ranges of that buffer. Copying them out of the request's body on the way is
 //! deliberate: a queue must not keep a 64 KiB body alive for the sake of ten bytes in it.
 //!
 //! Subscribers get `channel`, `data` and `ext` of a client's message and nothing else: other
@@ -22,6 +23,7 @@ use crate::json::{Json, write_string};
 #[derive(Clone)]
 pub struct Message {
     channel: ChannelName,
+    /// An array with the message in it.
     text: Bytes,
     id: Span,
     data: Span,
@@ -108,9 +110,9 @@ impl Message {
                 + length(&parts.data)
                 + length(&parts.ext)
                 + length(&parts.id)
-                + if parts.successful.is_some() { 48 } else { 24 },
+                + if parts.successful.is_some() { 50 } else { 26 },
         );
-        text.push(b'{');
+        text.extend_from_slice(b"[{");
         let id = parts.id.as_ref().map_or_else(Span::default, |id| {
             let span = write_member(&mut text, "\"id\":", id);
             text.push(b',');
@@ -128,7 +130,7 @@ impl Message {
             .ext
             .as_ref()
             .map_or_else(Span::default, |ext| write_member(&mut text, ",\"ext\":", ext));
-        text.push(b'}');
+        text.extend_from_slice(b"}]");
         Self { channel, text: text.into(), id, data, ext, lazy: parts.lazy }
     }
 
@@ -137,7 +139,7 @@ impl Message {
     pub(crate) fn disconnect(channel: ChannelName) -> Self {
         Self {
             channel,
-            text: Bytes::from_static(br#"{"channel":"/meta/disconnect","successful":true}"#),
+            text: Bytes::from_static(br#"[{"channel":"/meta/disconnect","successful":true}]"#),
             id: Span::default(),
             data: Span::default(),
             ext: Span::default(),
@@ -187,6 +189,11 @@ impl Message {
 
     /// The whole message as JSON.
     pub fn as_bytes(&self) -> &[u8] {
+        &self.text[1..self.text.len() - 1]
+    }
+
+    /// A payload with only this message in it, as JSON: the buffer that all queues share.
+    pub fn as_payload(&self) -> &Bytes {
         &self.text
     }
 
@@ -214,7 +221,7 @@ fn write_member(text: &mut Vec<u8>, name: &str, value: &Json) -> Span {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(core::str::from_utf8(&self.text).unwrap_or_default())
+        f.write_str(core::str::from_utf8(self.as_bytes()).unwrap_or_default())
     }
 }
 

@@ -31,7 +31,9 @@ impl Server {
         session.state = State::Connected;
         session.client_interval = advice.and_then(|it| it.interval);
         session.advise |= advice.is_some();
-        let may_wait = !session.queue.is_urgent() || session.batches > 0;
+        // A socket's events do not wait for the answer to a connect.
+        let pushes = session.socket.is_some() && !session.delivers_with_connect_only();
+        let may_wait = pushes || !session.queue.is_urgent() || session.batches > 0;
         if draining {
             return Step::Done(self.connect_reply(key, reply));
         }
@@ -57,6 +59,9 @@ impl Server {
 
     /// Whether the browser of this session may have one more connect held.
     fn has_room_to_hold(&mut self, key: SessionKey, link: LinkId) -> bool {
+        if self.is_socket(link) {
+            return true;
+        }
         let http2 = self.links.get(&link).is_some_and(|link| link.info.http2);
         let limit = if http2 {
             self.config.http2_max_sessions_per_browser
@@ -102,27 +107,35 @@ impl Server {
     pub(super) fn hold(&mut self, payload: &Payload, id: Option<Json>) {
         let link = payload.link;
         let Some(key) = payload.session else { return };
+        let is_socket = self.is_socket(link);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.held = Some(link);
+        session.takes_place = !is_socket;
         self.held += 1;
         let (session, timeout, browser) =
             (session.id, session.deadline.since(self.now), session.browser);
-        if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
-            browser.held += 1;
-        }
         if let Some(it) = self.links.get_mut(&link) {
-            it.state = LinkState::Held { session: key, id };
+            match it.socket() {
+                Some(socket) => socket.hold(id),
+                None => it.state = LinkState::Held { session: key, id },
+            }
+        }
+        if is_socket {
+            self.resume_intake(link);
+        } else if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
+            browser.held += 1;
         }
         self.tell(Event::Suspended { session, link, timeout });
     }
 
     /// Lets go of the held connect: the browser's place, the link. The session's deadline becomes
     /// its expiry.
-    fn release(&mut self, key: SessionKey, cause: ResumeCause) -> Option<LinkId> {
+    pub(super) fn release(&mut self, key: SessionKey, cause: ResumeCause) -> Option<LinkId> {
         let session = self.sessions.get_mut(key)?;
         let link = session.held.take()?;
         self.held -= 1;
-        let (session, browser) = (session.id, session.browser);
+        let browser = session.browser.filter(|_| session.takes_place);
+        let session = session.id;
         if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
             browser.held -= 1;
         }
@@ -145,9 +158,19 @@ impl Server {
     ) -> bool {
         let Some(link) = self.release(key, cause) else { return false };
         let Some(it) = self.links.get_mut(&link) else { return false };
-        let LinkState::Held { id, .. } = &mut it.state else { return false };
+        let id = match &mut it.state {
+            LinkState::Held { id, .. } => id.take(),
+            LinkState::Socket(socket) => match socket.release() {
+                Some(id) => id,
+                None => return false,
+            },
+            LinkState::Open
+            | LinkState::Working(_)
+            | LinkState::Answering(_)
+            | LinkState::Sent { .. } => return false,
+        };
         let reply = Reply {
-            id: id.take(),
+            id,
             channel: ReplyChannel::Meta(Verb::Connect),
             outcome: Ok(()),
             client: None,
@@ -160,18 +183,28 @@ impl Server {
         let mut answering =
             Answering { session: Some(key), replies: alloc::vec![reply], ..Answering::default() };
         adjust(&mut answering);
-        if let Some(it) = self.links.get_mut(&link) {
-            it.state = LinkState::Answering(answering.into());
-        }
-        self.outbox.push_back(Outgoing::Answer(link));
+        self.answer_link(link, answering);
         true
     }
 
-    /// Another connect of the session arrived: the held one is refused.
+    /// Makes the answer of a link due.
+    pub(super) fn answer_link(&mut self, link: LinkId, answering: Answering) {
+        let Some(it) = self.links.get_mut(&link) else { return };
+        if it.socket().is_some() {
+            return self.owe(link, answering);
+        }
+        it.state = LinkState::Answering(answering.into());
+        self.outbox.push_back(Outgoing::Answer(link));
+    }
+
+    /// Another connect of the session arrived, or the session has moved on: the held one is
+    /// refused, or over a WebSocket just forgotten.
     pub(super) fn supersede(&mut self, key: SessionKey) {
-        if let Some(link) = self.release(key, ResumeCause::Superseded) {
-            self.stats.superseded_connects += 1;
-            self.refuse(link, Refusal::Superseded);
+        let Some(link) = self.release(key, ResumeCause::Superseded) else { return };
+        self.stats.superseded_connects += 1;
+        match self.links.get_mut(&link).and_then(|it| it.socket()) {
+            Some(socket) => drop(socket.release()),
+            None => self.refuse(link, Refusal::Superseded),
         }
     }
 

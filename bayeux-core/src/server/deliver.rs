@@ -3,9 +3,8 @@
 use alloc::sync::Arc;
 
 use super::keys::SessionKey;
-use super::link::{Answering, LinkState};
-use super::queue::Offered;
-use super::session::State;
+use super::link::{Answering, Link, LinkState};
+use super::queue::{Flight, Offered};
 use super::timers::TimerKey;
 use super::{Event, Output, RemovedReason, ResumeCause, Server};
 use crate::channel::Overflow;
@@ -103,11 +102,20 @@ impl Server {
         }
     }
 
-    /// Answers the held connect if something urgent is queued and no batch is open.
+    /// If something urgent is queued and no batch is open, pushes it to the session's socket or
+    /// answers the held connect with it.
     pub(super) fn wake(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get(key) else { return };
-        if session.held.is_some() && session.batches == 0 && session.queue.is_urgent() {
-            self.resume(key, ResumeCause::Events);
+        if session.batches > 0 || !session.queue.is_urgent() {
+            return;
+        }
+        match session.socket {
+            // A farewell takes the first chance: there will be no connect of this session.
+            Some(link) if !session.delivers_with_connect_only() || !session.is_live() => {
+                self.push(link);
+            }
+            _ if session.held.is_some() => self.resume(key, ResumeCause::Events),
+            _ => {}
         }
     }
 
@@ -148,6 +156,9 @@ impl Server {
     /// Hands over the answer of a link, with the events that may leave with it.
     pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Output> {
         let it = self.links.get_mut(&link)?;
+        if it.socket().is_some() {
+            return self.dispatch_socket(link);
+        }
         let LinkState::Answering(answering) = &mut it.state else { return None };
         let Answering { session, mut replies, last_events, browser, in_batch } =
             core::mem::take(&mut **answering);
@@ -157,7 +168,13 @@ impl Server {
 
         let mut events = last_events;
         if let Some(key) = session.filter(|&key| self.may_carry_events(key, connect, handshake)) {
-            events = self.take_events(key, link);
+            let (queued, taken) = self.take_events(key, usize::MAX);
+            events = queued;
+            if let Some(Link { state: LinkState::Sent { flight, .. }, .. }) =
+                self.links.get_mut(&link)
+            {
+                *flight = taken;
+            }
         }
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
             first.messages = Some(events.len());
@@ -175,7 +192,7 @@ impl Server {
     }
 
     /// Whether a session's queue may leave with an answer to these messages.
-    fn may_carry_events(&self, key: SessionKey, connect: bool, handshake: bool) -> bool {
+    pub(super) fn may_carry_events(&self, key: SessionKey, connect: bool, handshake: bool) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
         if handshake {
             self.config.allow_message_delivery_during_handshake
@@ -185,34 +202,43 @@ impl Server {
         }
     }
 
-    fn take_events(&mut self, key: SessionKey, link: LinkId) -> Events {
+    /// Takes events that fit into `bytes` for a parcel. With a farewell the session is forgotten.
+    pub(super) fn take_events(
+        &mut self,
+        key: SessionKey,
+        bytes: usize,
+    ) -> (Events, Option<Flight>) {
         self.disarm_lazy(key);
-        let Some(session) = self.sessions.get_mut(key) else { return Events::new() };
-        let (events, flight) = session.queue.take();
-        if session.state == State::Farewell {
+        let Some(session) = self.sessions.get_mut(key) else { return (Events::new(), None) };
+        let farewell = !session.is_live();
+        let (events, flight) = session.queue.take(if farewell { usize::MAX } else { bytes });
+        if farewell {
             self.forget(key);
-        } else if let Some(it) = self.links.get_mut(&link) {
-            if let LinkState::Sent { flight: of_link, .. } = &mut it.state {
-                *of_link = Some(flight);
-            }
+            return (events, None);
         }
-        events
+        (events, Some(flight))
+    }
+
+    /// The flight's parcel is out, or was lost.
+    pub(super) fn land(&mut self, key: SessionKey, flight: Flight, delivered: bool) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if delivered {
+            session.queue.confirm(flight);
+        } else {
+            let returned = session.queue.fail(flight);
+            self.stats.events_returned += returned as u64;
+        }
     }
 
     /// What became of a parcel.
     pub(super) fn sent(&mut self, link: LinkId, delivered: bool) {
         match self.links.get(&link).map(|it| &it.state) {
+            Some(LinkState::Socket(_)) => self.socket_sent(link, delivered),
             Some(&LinkState::Sent { session, flight, starts_expiry }) => {
                 self.links.remove(&link);
                 let Some(key) = session else { return };
-                let Some(session) = self.sessions.get_mut(key) else { return };
                 if let Some(flight) = flight {
-                    if delivered {
-                        session.queue.confirm(flight);
-                    } else {
-                        let returned = session.queue.fail(flight);
-                        self.stats.events_returned += returned as u64;
-                    }
+                    self.land(key, flight, delivered);
                 }
                 if starts_expiry {
                     // The time that a large response took to leave does not count as silence.
@@ -226,7 +252,7 @@ impl Server {
 
     /// The client was answered: its silence counts from here, unless another connect is held or
     /// the application is deciding about another message (which has a later deadline already).
-    fn answered(&mut self, key: SessionKey) {
+    pub(super) fn answered(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get(key) else { return };
         if session.held.is_none() {
             let at = session.expiry(self.now, &self.config).max(session.deadline);
@@ -257,6 +283,7 @@ impl Server {
                 self.abandon(&answering);
             }
             LinkState::Sent { .. } => self.sent(link, false),
+            LinkState::Socket(_) => self.close_socket(link, false),
         }
     }
 

@@ -18,7 +18,7 @@ impl Server {
         if let Some(key) = payload.session.take() {
             if let Some(session) = self.sessions.get_mut(key) {
                 if !session.delivers_with_connect_only() {
-                    payload.last_events = session.queue.take().0;
+                    payload.last_events = session.queue.take(usize::MAX).0;
                 }
             }
             self.remove_session(key, RemovedReason::Disconnected);
@@ -42,7 +42,11 @@ impl Server {
         let last_events = match reason {
             RemovedReason::Overflowed | RemovedReason::Expired => Events::new(),
             RemovedReason::Disconnected | RemovedReason::DisconnectedByServer => {
-                if session.held.is_some() { session.queue.take().0 } else { Events::new() }
+                if session.held.is_some() {
+                    session.queue.take(usize::MAX).0
+                } else {
+                    Events::new()
+                }
             }
         };
         let answered = self.resume_with(key, ResumeCause::Removed, |answering| {
@@ -75,7 +79,9 @@ impl Server {
             self.disarm_lazy(key);
             if let Some(session) = self.sessions.get_mut(key) {
                 session.state = State::Farewell;
+                session.batches = 0;
             }
+            self.wake(key);
         } else {
             self.forget(key);
         }
@@ -98,6 +104,9 @@ impl Server {
         self.disarm_lazy(key);
         if let Some(session) = self.sessions.remove(key) {
             self.timers.disarm(session.armed, TimerKey::Session(key));
+            if let Some(link) = session.socket {
+                self.unbind(link);
+            }
         }
     }
 }

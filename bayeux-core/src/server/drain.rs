@@ -8,15 +8,17 @@ use crate::entropy::draw_u64;
 
 impl Server {
     /// Answers every held connect with the advice to come back after a random time below
-    /// `spread`; from here on no connect is held and no session is made.
+    /// `spread`, and then closes the WebSockets; from here on no connect is held and no session is
+    /// made.
     pub(super) fn drain(&mut self, spread: Duration) {
         self.draining = Some(spread);
-        // The one place where all sessions are visited: it happens once in the server's life.
+        // The one place where all sessions and links are visited: it happens once in the server's life.
         let held: Vec<_> =
             self.sessions.iter().filter(|(_, it)| it.held.is_some()).map(|(key, _)| key).collect();
         for key in held {
             self.resume(key, ResumeCause::Draining);
         }
+        self.end_sockets();
     }
 
     /// A random time below `spread`, in whole milliseconds.

@@ -8,6 +8,7 @@ use super::session::Session;
 use super::{Event, Server};
 use crate::id::{BrowserId, SessionId};
 use crate::message::{Advice, BayeuxError, Reconnect, RequestKind};
+use crate::transport::Transport;
 
 impl Server {
     pub(super) fn handshake(&mut self, payload: &mut Payload, message: InProgress) -> Step {
@@ -79,17 +80,19 @@ impl Server {
         };
         let shard = self.config.shard_tag();
         let id = SessionId::mint(shard, &mut *self.entropy);
+        // A socket carries no cookies: its sessions are bound to it instead.
         let browser = match info.browser.filter(|&it| self.sessions.knows_browser(it)) {
-            Some(browser) => browser,
+            _ if info.transport == Transport::WebSocket => None,
+            Some(browser) => Some(browser),
             None => {
-                let browser = BrowserId::mint(shard, &mut *self.entropy);
-                payload.browser = Some(browser);
-                browser
+                payload.browser = Some(BrowserId::mint(shard, &mut *self.entropy));
+                payload.browser
             }
         };
-        let session = Session::new(id, Some(browser), info.transport, &self.config);
+        let session = Session::new(id, browser, info.transport, &self.config);
         let key = self.sessions.insert(session);
         payload.session = Some(key);
+        self.attach(key, payload.link);
         self.start_expiry(key);
         self.tell(Event::SessionAdded { session: id, link: payload.link });
         reply.client = Some(id);

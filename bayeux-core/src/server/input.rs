@@ -15,21 +15,23 @@ use crate::message::{Message, Request};
 /// Something that happened. A run of a server is a list of `(Time, Input)`.
 #[derive(Debug)]
 pub enum Input {
-    /// A request arrived. `link` must not have been used before.
+    /// A request arrived, or a WebSocket was opened. `link` must not have been used before.
     Open {
-        /// The driver's handle for the exchange.
+        /// The driver's handle for the exchange or the socket.
         link: LinkId,
         /// What is known from the request's head.
         info: LinkInfo,
     },
-    /// The link's payload.
+    /// The link's payload. A WebSocket gets the next one after
+    /// [`Output::Resume`](super::Output::Resume).
     Receive {
         /// The link, which was opened before.
         link: LinkId,
         /// The messages in their order.
         payload: Vec<Request>,
     },
-    /// What became of the parcel that the link was last sent.
+    /// What became of the parcel that the link was last sent. A WebSocket is sent its next parcel
+    /// after this.
     ///
     /// Handing a response over is not delivering it: a driver can only say that all of it was
     /// taken, or that the connection was lost before. In the second case the parcel's events go
@@ -41,8 +43,15 @@ pub enum Input {
         delivered: bool,
     },
     /// The peer is gone, or the driver gave the link up. Not needed after [`Input::Sent`] or
-    /// [`Output::Refuse`](super::Output::Refuse).
+    /// [`Output::Refuse`](super::Output::Refuse), but always needed for a WebSocket that was not
+    /// refused. A parcel that is not confirmed by then counts as lost.
     Close {
+        /// The link.
+        link: LinkId,
+    },
+    /// The peer of a WebSocket gave a sign of life that is no payload: a ping, or the answer to
+    /// one.
+    Alive {
         /// The link.
         link: LinkId,
     },

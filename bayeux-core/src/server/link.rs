@@ -1,4 +1,4 @@
-//! [`Link`]: one HTTP exchange, from its request to the fate of its response.
+//! [`Link`]: one HTTP exchange, from its request to the fate of its response; or one WebSocket.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::keys::SessionKey;
 use super::payload::Payload;
 use super::queue::Flight;
+use super::socket::Socket;
 use crate::id::BrowserId;
 use crate::json::Json;
 use crate::message::{Events, Reply};
@@ -59,6 +60,8 @@ pub(super) enum LinkState {
     Held { session: SessionKey, id: Option<Json> },
     /// There is an answer, which leaves when the driver polls.
     Answering(Box<Answering>),
+    /// The link is a WebSocket, which goes through the above again and again.
+    Socket(Box<Socket>),
     /// The answer was handed over; whether it got out is not known yet.
     Sent {
         session: Option<SessionKey>,
@@ -67,6 +70,58 @@ pub(super) enum LinkState {
         /// Whether the answer was one after which the session's expiry counts.
         starts_expiry: bool,
     },
+}
+
+impl Link {
+    pub(super) fn socket(&mut self) -> Option<&mut Socket> {
+        match &mut self.state {
+            LinkState::Socket(socket) => Some(socket),
+            LinkState::Open
+            | LinkState::Working(_)
+            | LinkState::Held { .. }
+            | LinkState::Answering(_)
+            | LinkState::Sent { .. } => None,
+        }
+    }
+
+    /// Whether the link was waiting for a payload, which it takes now.
+    pub(super) fn take_payload(&mut self) -> bool {
+        match &mut self.state {
+            LinkState::Open => true,
+            LinkState::Socket(socket) => socket.take_payload(),
+            LinkState::Working(_)
+            | LinkState::Held { .. }
+            | LinkState::Answering(_)
+            | LinkState::Sent { .. } => false,
+        }
+    }
+
+    /// Keeps a payload whose message in progress waits for the application.
+    pub(super) fn park(&mut self, payload: Payload) {
+        match &mut self.state {
+            LinkState::Socket(socket) => socket.park(payload),
+            LinkState::Open
+            | LinkState::Working(_)
+            | LinkState::Held { .. }
+            | LinkState::Answering(_)
+            | LinkState::Sent { .. } => self.state = LinkState::Working(payload.into()),
+        }
+    }
+
+    /// Gives the parked payload back, to go on with it.
+    pub(super) fn unpark(&mut self) -> Option<Box<Payload>> {
+        match &mut self.state {
+            LinkState::Socket(socket) => socket.unpark(),
+            LinkState::Working(_) => match core::mem::replace(&mut self.state, LinkState::Open) {
+                LinkState::Working(payload) => Some(payload),
+                _ => None,
+            },
+            LinkState::Open
+            | LinkState::Held { .. }
+            | LinkState::Answering(_)
+            | LinkState::Sent { .. } => None,
+        }
+    }
 }
 
 /// An answer that waits for the driver to poll. Events are added only then, so that whatever is

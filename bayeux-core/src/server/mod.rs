@@ -8,6 +8,7 @@
 //!
 //! - `link`, `payload`: one exchange and the messages in it; a payload walks its messages one after
 //!   another and can be parked between any two steps while the application decides something.
+//! - `socket`: a link that takes payloads again and again, and is written to at any time.
 //! - `handshake`, `connect`, `subscribe`, `publish`, `disconnect`: what each message does.
 //! - `session`, `queue`, `channels`, `timers`, `questions`, `rules`: what the server remembers.
 //! - `deliver`: how an event gets into a queue, wakes a connect, and leaves in a parcel.
@@ -34,6 +35,7 @@ mod questions;
 mod queue;
 mod rules;
 mod session;
+mod socket;
 mod stats;
 mod subscribe;
 mod timers;
@@ -69,6 +71,7 @@ use crate::entropy::Entropy;
 use crate::id::{LinkId, SessionId};
 use crate::options::ConfigError;
 use crate::time::Time;
+use crate::transport::Transport;
 
 /// A Bayeux server without input, output, clock or randomness of its own.
 ///
@@ -93,6 +96,7 @@ pub struct Server {
     /// Room for the subscribers of one fan-out, kept between them.
     reached: Vec<SessionKey>,
     held: usize,
+    sockets: usize,
     stats: Stats,
 }
 
@@ -134,6 +138,7 @@ impl Server {
             fan_outs: 0,
             reached: Vec::new(),
             held: 0,
+            sockets: 0,
             stats: Stats::default(),
         })
     }
@@ -150,6 +155,7 @@ impl Server {
             Input::Receive { link, payload } => self.receive(link, payload),
             Input::Sent { link, delivered } => self.sent(link, delivered),
             Input::Close { link } => self.close(link),
+            Input::Alive { link } => self.alive(link),
             Input::Answer(answer) => self.answer(answer),
             Input::Command(command) => self.command(command),
             Input::Relay(message) => self.relayed(&message),
@@ -195,6 +201,7 @@ impl Server {
             links: self.links.len(),
             questions: self.questions.len(),
             held: self.held,
+            sockets: self.sockets,
             ..self.stats
         }
     }
@@ -205,6 +212,7 @@ impl Server {
             match key {
                 TimerKey::Session(session) => self.session_due(session),
                 TimerKey::Lazy(session) => self.lazy_due(session),
+                TimerKey::Socket(link) => self.socket_due(link),
                 TimerKey::Channel(channel) => self.channel_due(channel),
                 TimerKey::Question(question) => self.question_due(question),
             }
@@ -303,6 +311,10 @@ impl Server {
     }
 
     fn refuse(&mut self, link: LinkId, refusal: Refusal) {
+        if self.is_socket(link) {
+            // What is being written goes on to be written; only what comes next does not.
+            self.close_socket(link, true);
+        }
         self.links.remove(&link);
         self.outbox.push_back(Outgoing::Ready(Output::Refuse { link, refusal }));
     }
@@ -313,6 +325,9 @@ impl Server {
     }
 
     fn open(&mut self, link: LinkId, info: LinkInfo) {
+        if info.transport == Transport::WebSocket {
+            return self.open_socket(link, info);
+        }
         let fresh = self.links.insert(link, Link { info, state: LinkState::Open }).is_none();
         debug_assert!(fresh, "a link id was used twice");
     }

@@ -12,17 +12,29 @@ use crate::message::{Message, Parcel};
 pub enum Output {
     /// Answer the link with this parcel, then say [`Input::Sent`](super::Input::Sent).
     Send {
-        /// The link; this is its last output.
+        /// The link; this is its last output, unless it is a WebSocket.
         link: LinkId,
         /// What it is owed.
         parcel: Parcel,
     },
-    /// Answer the link with an error of its transport. The link is closed.
+    /// Answer the link with an error of its transport: an HTTP status, or the closing of the
+    /// socket. The machine has let go of the link.
     Refuse {
         /// The link; this is its last output.
         link: LinkId,
         /// Why.
         refusal: Refusal,
+    },
+    /// The WebSocket may give its next payload. There is one of these for each payload that it gave
+    /// before, until it is refused.
+    Resume {
+        /// The link.
+        link: LinkId,
+    },
+    /// Ping the peer of this WebSocket: it has been silent for long.
+    Ping {
+        /// The link.
+        link: LinkId,
     },
     /// Ask the application, and bring its answer back.
     Ask(Question),
@@ -42,6 +54,10 @@ pub enum Refusal {
     HandshakeNotAlone,
     /// There were no messages.
     Empty,
+    /// The peer of a WebSocket was silent for too long, pings notwithstanding.
+    Idle,
+    /// The server is draining, and the WebSocket has been told what it was owed.
+    Draining,
 }
 
 impl Refusal {
@@ -51,6 +67,8 @@ impl Refusal {
             Self::Superseded => "another /meta/connect of the same session took over",
             Self::HandshakeNotAlone => "a /meta/handshake must be the only message of its payload",
             Self::Empty => "the payload has no messages",
+            Self::Idle => "idle for too long",
+            Self::Draining => "the server is going away",
         }
     }
 }

@@ -13,11 +13,11 @@ use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
 use super::keys::SessionKey;
-use super::link::{Answering, LinkState};
+use super::link::{Answering, Link, LinkState};
 use super::question::{AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
 use super::session::State;
-use super::{Denial, Outgoing, Refusal, Server};
+use super::{Denial, Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
 use crate::id::{BrowserId, LinkId, SessionId};
 use crate::json::Json;
@@ -25,6 +25,7 @@ use crate::message::{
     Advice, BayeuxError, Events, Message, MessageParts, Reconnect, Reply, Request, RequestKind,
     Verb,
 };
+use crate::transport::Transport;
 
 /// The messages of one request that are not answered yet, and the replies of those that are.
 pub(super) struct Payload {
@@ -93,12 +94,13 @@ pub(super) enum Step {
 
 impl Server {
     pub(super) fn receive(&mut self, link: LinkId, requests: Vec<Request>) {
-        match self.links.get(&link) {
-            Some(it) if matches!(it.state, LinkState::Open) => {}
-            _ => {
-                self.stats.ignored_inputs += 1;
-                return;
-            }
+        if !self.links.get_mut(&link).is_some_and(Link::take_payload) {
+            self.stats.ignored_inputs += 1;
+            return;
+        }
+        let is_socket = self.is_socket(link);
+        if is_socket {
+            self.heard(link);
         }
         self.stats.messages_received += requests.len() as u64;
         let Some(first) = requests.first() else { return self.refuse(link, Refusal::Empty) };
@@ -111,8 +113,9 @@ impl Server {
         // unknown on its own.
         let owner = requests.iter().find_map(|request| request.client);
         let session = owner.filter(|_| !is_handshake(first)).and_then(|id| self.resolve(link, id));
+        let waits = !is_socket && !matches!(first.kind, RequestKind::Connect { .. });
         let in_batch = match session.and_then(|key| self.sessions.get_mut(key)) {
-            Some(session) if !matches!(first.kind, RequestKind::Connect { .. }) => {
+            Some(session) if waits => {
                 session.batches += 1;
                 true
             }
@@ -139,18 +142,24 @@ impl Server {
     fn resolve(&self, link: LinkId, id: SessionId) -> Option<SessionKey> {
         let key = self.sessions.find(id)?;
         let session = self.sessions.get(key)?;
-        let browser = self.links.get(&link)?.info.browser;
+        let it = self.links.get(&link)?;
+        if let LinkState::Socket(socket) = &it.state {
+            // A session is bound to its socket: messages of another one do not belong there. On a
+            // socket that has none the id is enough, since it is how clients come back.
+            return match socket.session {
+                Some(bound) => (bound == key).then_some(key),
+                None => (!self.config.ws_require_handshake_per_connection).then_some(key),
+            };
+        }
+        let browser = it.info.browser;
         let same_browser = browser.is_some() && browser == session.browser;
         (same_browser || self.config.trust_client_session).then_some(key)
     }
 
     /// Goes on with the parked message of a link.
     pub(super) fn resume_payload(&mut self, link: LinkId, decision: Decision) {
-        let Some(it) = self.links.get_mut(&link) else { return };
-        let LinkState::Working(mut payload) = core::mem::replace(&mut it.state, LinkState::Open)
-        else {
-            return;
-        };
+        let unparked = self.links.get_mut(&link).and_then(|it| it.unpark());
+        let Some(mut payload) = unparked else { return };
         let Some(Parked { message, stage }) = payload.parked.take() else { return };
         let step = self.decide(&mut payload, message, stage, decision);
         self.walk(*payload, Some(step));
@@ -164,7 +173,7 @@ impl Server {
                 Some(Step::Wait(message, stage)) => {
                     payload.parked = Some(Parked { message, stage });
                     if let Some(link) = self.links.get_mut(&payload.link) {
-                        link.state = LinkState::Working(payload.into());
+                        link.park(payload);
                     }
                     return;
                 }
@@ -173,6 +182,8 @@ impl Server {
                     self.stats.superseded_connects += 1;
                     if payload.closed {
                         self.links.remove(&payload.link);
+                    } else if self.is_socket(payload.link) {
+                        self.resume_intake(payload.link);
                     } else {
                         self.refuse(payload.link, Refusal::Superseded);
                     }
@@ -198,9 +209,10 @@ impl Server {
         if payload.closed {
             self.links.remove(&link);
             self.abandon(&answering);
-        } else if let Some(it) = self.links.get_mut(&link) {
-            it.state = LinkState::Answering(answering.into());
-            self.outbox.push_back(Outgoing::Answer(link));
+        } else if self.is_socket(link) {
+            self.owe_replies(link, answering);
+        } else {
+            self.answer_link(link, answering);
         }
     }
 
@@ -245,14 +257,9 @@ impl Server {
     }
 
     fn sign_of_life(&mut self, payload: &mut Payload, key: SessionKey, request: &Request) {
-        let transport = self.links.get(&payload.link).map(|link| link.info.transport);
-        if let (Some(session), Some(transport)) = (self.sessions.get_mut(key), transport) {
-            if session.transport != transport {
-                session.transport = transport;
-                session.advise = true;
-            }
-        }
-        if matches!(request.kind, RequestKind::Connect { .. }) {
+        let connect = matches!(request.kind, RequestKind::Connect { .. });
+        self.follow(key, payload.link, connect);
+        if connect {
             // Before anything else is done with it: whatever becomes of the new connect, the old
             // one is not to be answered any more.
             self.supersede(key);
@@ -263,6 +270,23 @@ impl Server {
             }
         } else {
             self.postpone_expiry(key);
+        }
+    }
+
+    /// The session's client has spoken on `link`, and is to be answered there from here on. Only a
+    /// connect takes a session off its socket: what else comes over HTTP is answered on its own.
+    fn follow(&mut self, key: SessionKey, link: LinkId, connect: bool) {
+        let Some(transport) = self.links.get(&link).map(|link| link.info.transport) else { return };
+        if transport == Transport::WebSocket {
+            self.attach(key, link);
+        } else if connect {
+            self.leave_socket(key);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let stays = session.socket.is_some() && transport != Transport::WebSocket;
+        if session.transport != transport && !stays {
+            session.transport = transport;
+            session.advise = true;
         }
     }
 

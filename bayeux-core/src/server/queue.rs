@@ -126,19 +126,26 @@ impl Queue {
         Some(slot)
     }
 
-    /// Takes all unsent events for a response.
-    pub(super) fn take(&mut self) -> (Events, Flight) {
+    /// Takes unsent events for a response: the first, and those behind it that fit into `bytes`
+    /// together with it. What does not fit is urgent, lazy or not: it would have left by now.
+    pub(super) fn take(&mut self, bytes: usize) -> (Events, Flight) {
         self.flights = self.flights.wrapping_add(1);
         let flight = Flight(self.flights);
+        let mut taken = 0usize;
         let unsent = self.slots.range_mut(self.sent..);
-        let events = unsent
+        let events: Events = unsent
+            .take_while(|slot| {
+                let fits = taken == 0 || taken + slot.message.cost() <= bytes;
+                taken = taken.saturating_add(slot.message.cost());
+                fits
+            })
             .map(|slot| {
                 slot.flight = flight;
                 Arc::clone(&slot.message)
             })
             .collect();
-        self.sent = self.slots.len();
-        self.urgent = false;
+        self.sent += events.len();
+        self.urgent = self.has_unsent();
         (events, flight)
     }
 
@@ -245,14 +252,14 @@ mod tests {
     #[test]
     fn confirmed_events_leave_and_failed_ones_come_back_in_order() {
         let mut queue = queue([1, 2]);
-        let (_, first) = queue.take();
+        let (_, first) = queue.take(usize::MAX);
         queue.push(message("/a", 3), false);
-        let (_, second) = queue.take();
+        let (_, second) = queue.take(usize::MAX);
         queue.push(message("/a", 4), false);
         assert_eq!(queue.fail(first), 2);
         queue.confirm(second);
         assert_eq!(queue.len(), 3);
-        let (events, third) = queue.take();
+        let (events, third) = queue.take(usize::MAX);
         assert_eq!(data(&events), ["1", "2", "4"]);
         queue.confirm(third);
         assert_eq!((queue.len(), queue.bytes()), (0, 0));
@@ -262,13 +269,13 @@ mod tests {
     fn flights_fail_in_any_order() {
         for swapped in [false, true] {
             let mut queue = queue([1, 2]);
-            let (_, first) = queue.take();
+            let (_, first) = queue.take(usize::MAX);
             queue.push(message("/a", 3), false);
-            let (_, second) = queue.take();
+            let (_, second) = queue.take(usize::MAX);
             queue.push(message("/a", 4), false);
             let (one, other) = if swapped { (second, first) } else { (first, second) };
             assert_eq!(queue.fail(one) + queue.fail(other), 3);
-            assert_eq!(data(&queue.take().0), ["1", "2", "3", "4"]);
+            assert_eq!(data(&queue.take(usize::MAX).0), ["1", "2", "3", "4"]);
             assert_eq!(queue.fail(one), 0, "a flight fails only once");
         }
     }
@@ -280,7 +287,7 @@ mod tests {
         assert!(!queue.is_urgent());
         assert!(queue.hurry());
         assert!(queue.is_urgent());
-        queue.take();
+        queue.take(usize::MAX);
         assert!(!queue.is_urgent());
         assert!(!queue.hurry(), "nothing is left to hurry");
     }
@@ -299,7 +306,7 @@ mod tests {
             queue.push(message("/b", 2), false);
             queue.push(message("/a", 3), false);
             assert_eq!(queue.offer(message("/b", 9), false, policy, &limits), offered);
-            assert_eq!(data(&queue.take().0), left, "{policy:?}");
+            assert_eq!(data(&queue.take(usize::MAX).0), left, "{policy:?}");
         }
     }
 
@@ -316,10 +323,26 @@ mod tests {
     fn what_is_on_its_way_is_not_displaced() {
         let limits = Limits { queue_messages: 1, ..Limits::default() };
         let mut queue = queue([1]);
-        let (_, flight) = queue.take();
+        let (_, flight) = queue.take(usize::MAX);
         let offered = queue.offer(message("/a", 2), false, Overflow::DropOldest, &limits);
         assert_eq!(offered, Offered::Dropped);
         assert_eq!(queue.fail(flight), 1);
-        assert_eq!(data(&queue.take().0), ["1"]);
+        assert_eq!(data(&queue.take(usize::MAX).0), ["1"]);
+    }
+
+    #[test]
+    fn a_part_is_taken_up_to_so_many_bytes_and_at_least_one_event() {
+        let mut queue = queue([1, 2]);
+        queue.push(message("/a", 3), true);
+        let cost = queue.bytes() / 3;
+        let (events, first) = queue.take(2 * cost);
+        assert_eq!(data(&events), ["1", "2"]);
+        assert!(queue.is_urgent(), "what stayed behind would have left, too");
+        let (events, second) = queue.take(1);
+        assert_eq!(data(&events), ["3"]);
+        assert!(!queue.is_urgent());
+        assert_eq!(queue.fail(first), 2);
+        queue.confirm(second);
+        assert_eq!(data(&queue.take(usize::MAX).0), ["1", "2"]);
     }
 }

@@ -28,7 +28,7 @@ pub(super) enum State {
 
 pub(super) struct Session {
     pub(super) id: SessionId,
-    /// The browser that made the session; `None` if the request had no way to carry a cookie.
+    /// The browser that made the session; `None` if it was made over a WebSocket.
     pub(super) browser: Option<BrowserId>,
     pub(super) state: State,
     /// The transport of the last message.
@@ -36,6 +36,10 @@ pub(super) struct Session {
     pub(super) queue: Queue,
     /// The link that holds the session's connect.
     pub(super) held: Option<LinkId>,
+    /// Whether the held connect takes one of its browser's places.
+    pub(super) takes_place: bool,
+    /// The WebSocket that the session's events are pushed to.
+    pub(super) socket: Option<LinkId>,
     /// When the held connect is answered; when the session expires while none is held.
     pub(super) deadline: Time,
     /// The moment of the session's entry in the timers, never later than `deadline`. A deadline
@@ -86,6 +90,8 @@ impl Session {
             transport,
             queue: Queue::default(),
             held: None,
+            takes_place: false,
+            socket: None,
             deadline: Time::FAR_FUTURE,
             armed: Time::FAR_FUTURE,
             lazy: None,

@@ -10,8 +10,10 @@ pub struct Stats {
     pub browsers: usize,
     /// Channels now.
     pub channels: usize,
-    /// Exchanges now: being processed, held, or being answered.
+    /// Exchanges now, being processed, held, or being answered; and WebSockets.
     pub links: usize,
+    /// WebSockets now, those without a session included.
+    pub sockets: usize,
     /// Questions without an answer now.
     pub questions: usize,
     /// Connects held now.
@@ -42,6 +44,8 @@ pub struct Stats {
     pub overflowed_sessions: u64,
     /// Connects refused because the session sent another one.
     pub superseded_connects: u64,
+    /// WebSockets closed because their peer was silent.
+    pub idle_sockets: u64,
     /// Messages of sessions that are not known (`402`).
     pub unknown_sessions: u64,
     /// Inputs about links or tickets that are gone: races, or a driver's mistake.

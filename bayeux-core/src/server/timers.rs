@@ -8,6 +8,7 @@ use alloc::collections::BTreeSet;
 
 use super::keys::ChannelKey;
 use super::keys::SessionKey;
+use crate::id::LinkId;
 use crate::time::Time;
 
 /// Who waits, and for what.
@@ -17,6 +18,8 @@ pub(super) enum TimerKey {
     Session(SessionKey),
     /// A session's lazy events are due.
     Lazy(SessionKey),
+    /// The peer of a WebSocket may have been silent for long.
+    Socket(LinkId),
     /// A channel may have been idle for long enough.
     Channel(ChannelKey),
     /// The application has not answered this question.

@@ -225,7 +225,7 @@ fn versions_and_connection_types_are_negotiated() {
         assert_eq!(reply["error"], error, "{wrong}");
         if !error.starts_with("400") {
             assert_eq!(reply["advice"], json!({ "reconnect": "none" }));
-            assert_eq!(reply["supportedConnectionTypes"], json!(["long-polling"]));
+            assert_eq!(reply["supportedConnectionTypes"], json!(["websocket", "long-polling"]));
         }
     }
 }

@@ -239,6 +239,7 @@ impl Storm {
                 Output::Send { link, parcel } => self.receive(link, &parcel),
                 Output::Refuse { link, .. } => drop(self.open.remove(&link)),
                 Output::Ask(question) => self.questions.push(question),
+                Output::Resume { .. } | Output::Ping { .. } => unreachable!("there are no sockets"),
                 Output::Tell(_) | Output::Relay(_) => {}
             }
         }

@@ -70,7 +70,8 @@ impl Options {
         config.max_sessions_per_browser = u32::try_from(self.max_sessions_per_browser).ok();
         config.multi_session_interval = Duration::from_millis(self.multi_session_interval);
         config.sweep_period = Duration::from_millis(self.sweep);
-        config.allowed_transports = vec![Transport::LongPolling, Transport::CallbackPolling];
+        config.allowed_transports =
+            vec![Transport::WebSocket, Transport::LongPolling, Transport::CallbackPolling];
         if self.max_queue == 0 {
             config.limits.queue_messages = usize::MAX;
             config.limits.queue_bytes = usize::MAX;

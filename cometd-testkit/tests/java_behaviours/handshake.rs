@@ -87,7 +87,7 @@ fn b007_b008_a_refusal_with_reason_advice_and_ext() {
     let refusal = |error: &str, reconnect: &str| {
         json!({
             "channel": "/meta/handshake", "successful": false, "error": error,
-            "supportedConnectionTypes": ["long-polling"], "advice": { "reconnect": reconnect },
+            "supportedConnectionTypes": ["websocket", "long-polling"], "advice": { "reconnect": reconnect },
         })
     };
     assert_eq!(shake(&world, json!({})), json!([refusal("403::handshake_denied", "none")]));

@@ -73,7 +73,10 @@ fn b174_b176_a_whole_conversation() {
     let world = world();
     let client = world.client();
     let reply = call(&client, &json!([{ "channel": "/meta/handshake" }]));
-    assert_eq!(reply[0]["supportedConnectionTypes"], json!(["long-polling", "callback-polling"]));
+    assert_eq!(
+        reply[0]["supportedConnectionTypes"],
+        json!(["websocket", "long-polling", "callback-polling"])
+    );
     let id = reply[0]["clientId"].as_str().expect("a session");
     let connect = json!([{ "id": "c", "channel": "/meta/connect", "clientId": id }]);
     assert_eq!(call(&client, &connect)[0]["successful"], true);

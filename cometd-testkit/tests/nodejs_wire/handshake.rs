@@ -16,7 +16,7 @@ fn accepted(answer: &Answer, id: Option<&str>) -> String {
     let mut expected = json!({
         "channel": "/meta/handshake", "successful": true, "clientId": client,
         "version": "1.0", "minimumVersion": "1.0",
-        "supportedConnectionTypes": ["long-polling"], "advice": advice(),
+        "supportedConnectionTypes": ["websocket", "long-polling"], "advice": advice(),
     });
     if let Some(id) = id {
         expected["id"] = id.into();
@@ -41,7 +41,7 @@ fn c01_handshake_is_accepted_with_a_cookie_and_three_members_of_advice() {
         &client,
         json!({
             "id": "1", "version": "1.0", "minimumVersion": "1.0",
-            "supportedConnectionTypes": ["long-polling"],
+            "supportedConnectionTypes": ["websocket", "long-polling"],
             "advice": { "timeout": 60000, "interval": 0 },
         }),
     );
@@ -63,14 +63,14 @@ fn c02_handshake_without_members_is_accepted_and_foreign_types_are_refused() {
     accepted(&shake(&world.client(), json!({ "id": "8", "version": "77.0" })), Some("8"));
     let nothing_in_common = shake(
         &world.client(),
-        json!({ "id": "9", "version": "77.0", "supportedConnectionTypes": ["websocket"] }),
+        json!({ "id": "9", "version": "77.0", "supportedConnectionTypes": ["flash"] }),
     );
     assert_eq!(
         nothing_in_common.json(),
         json!([{
             "id": "9", "channel": "/meta/handshake", "successful": false,
             "error": "301::connection_types_unsupported",
-            "supportedConnectionTypes": ["long-polling"], "advice": { "reconnect": "none" },
+            "supportedConnectionTypes": ["websocket", "long-polling"], "advice": { "reconnect": "none" },
         }])
     );
     assert_eq!(nothing_in_common.header("set-cookie"), None);
@@ -80,7 +80,7 @@ fn c02_handshake_without_members_is_accepted_and_foreign_types_are_refused() {
         json!([{
             "id": "10", "channel": "/meta/handshake", "successful": false,
             "error": "300::version_unsupported",
-            "supportedConnectionTypes": ["long-polling"], "advice": { "reconnect": "none" },
+            "supportedConnectionTypes": ["websocket", "long-polling"], "advice": { "reconnect": "none" },
         }])
     );
     for member in ["version", "minimumVersion", "supportedConnectionTypes"] {
@@ -135,7 +135,7 @@ fn c04_denied_handshake_and_a_policy_that_fails() {
             json!([{
                 "id": "1", "channel": "/meta/handshake", "successful": false,
                 "error": "403::handshake_denied",
-                "supportedConnectionTypes": ["long-polling"], "advice": { "reconnect": "none" },
+                "supportedConnectionTypes": ["websocket", "long-polling"], "advice": { "reconnect": "none" },
             }])
         );
         assert_eq!(answer.header("set-cookie"), None);

@@ -1,6 +1,6 @@
 //! C49 to C51 and C56: cookies, methods, types and pipelining.
 
-use bayeux_core::Transport;
+use bayeux_core::{Config, Transport};
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use serde_json::json;
@@ -43,7 +43,8 @@ fn c50_other_methods_are_405_and_options_is_204() {
 
 #[test]
 fn c51_jsonp_upgrades_forms_and_plain_text() {
-    let world = World::new();
+    let polling = |config: &mut Config| config.allowed_transports = vec![Transport::LongPolling];
+    let world = World::with(polling);
     let client = world.client();
     // JSONP and WebSocket are not on offer.
     let mut jsonp = client.request("");
@@ -72,8 +73,14 @@ fn c51_jsonp_upgrades_forms_and_plain_text() {
     assert_eq!(answer.text(), "Content-Type must be application/json");
 
     // Where JSONP is on offer, an upgrade is a GET without its parameters.
-    let world = World::with(|config| config.allowed_transports.push(Transport::CallbackPolling));
-    assert_eq!(world.client().start(upgrade).wait().status, 400);
+    let world = World::with(|config| {
+        polling(config);
+        config.allowed_transports.push(Transport::CallbackPolling);
+    });
+    assert_eq!(world.client().start(upgrade.clone()).wait().status, 400);
+
+    // Where WebSocket is on offer, this is one without a version.
+    assert_eq!(World::new().client().start(upgrade).wait().status, 426);
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn sessions_are_bounded_and_the_advice_is_to_come_back() {
         json!([{
             "channel": "/meta/handshake", "successful": false,
             "error": "503::too_many_sessions",
-            "supportedConnectionTypes": ["long-polling"],
+            "supportedConnectionTypes": ["websocket", "long-polling"],
             "advice": { "reconnect": "handshake", "interval": 2000 },
         }])
     );

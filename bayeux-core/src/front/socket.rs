@@ -1,0 +1,395 @@
+//! [`Socket`]: one WebSocket, from its upgrade to its end, on whatever carries its frames.
+//!
+//! The adapter implements [`Frames`] over its WebSocket library, and runs the [`Socket`] as a task
+//! of its own. All that is decided about a socket is decided here or in the machine: when to read
+//! and when to write, what a mistake of the peer means, what becomes of messages that did not get
+//! out.
+//!
+//! One payload is read ahead of the one that is being processed, and no more: a client that sends
+//! without reading is held back by its own connection, and one that goes away while the application
+//! decides is noticed. One parcel is written at a time; what is queued meanwhile stays in the
+//! machine, within its bounds, and leaves together in the next.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+use core::mem;
+use core::pin::Pin;
+use core::task::{Context as TaskContext, Poll};
+
+use ::http::request;
+use bytes::Bytes;
+
+use super::state::Mail;
+use super::{Bayeux, Context};
+use crate::id::LinkId;
+use crate::message::Request;
+use crate::server::{Input, LinkInfo, Refusal};
+use crate::transport::Transport;
+use crate::ws::{Close, Texts};
+
+/// What came from the peer of a WebSocket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// A text message, complete.
+    Text(Bytes),
+    /// A ping, which the library answers, or a pong.
+    Control,
+    /// Something that the connection does not survive.
+    Violation(Close),
+    /// The connection is over: closed by the peer, or broken.
+    End,
+}
+
+/// What is sent to the peer of a WebSocket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sending {
+    /// A text message.
+    Text(Bytes),
+    /// A ping.
+    Ping,
+    /// The end.
+    Close(Close),
+}
+
+/// The connection of a WebSocket is broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broken;
+
+/// The frames of one WebSocket, over a library and a runtime.
+///
+/// All methods are polls of one task, so that reading and writing need no lock and no select.
+pub trait Frames: Send + Unpin {
+    /// The next thing that comes in. Not called again after [`Received::Violation`] or
+    /// [`Received::End`].
+    fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received>;
+
+    /// Waits until there is room for another frame: what was sent before is out, or fits into a
+    /// small buffer.
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Broken>>;
+
+    /// Puts a frame into the buffer, whether there is room or not. What is wrong with the
+    /// connection is for the polls to say.
+    fn send(&mut self, frame: Sending);
+
+    /// Waits until the connection has taken everything that was sent.
+    fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Broken>>;
+
+    /// How many bytes the connection has taken so far.
+    fn taken(&self) -> u64;
+
+    /// Ends the connection in good order: everything that was sent gets out, and the peer gets to
+    /// see it. Bounded in time by the implementation, since a peer may never do its part.
+    fn poll_close(&mut self, cx: &mut TaskContext<'_>) -> Poll<()>;
+}
+
+impl Bayeux {
+    /// Serves a WebSocket whose upgrade was planned as such and has been answered.
+    ///
+    /// The future ends with the connection; run it as a task. Dropping it means that the connection
+    /// is lost: the session lives on until its deadline, and what was not written is delivered to
+    /// whichever connection its client comes back with.
+    pub fn socket<F: Frames>(&self, head: request::Parts, frames: F) -> Socket<F> {
+        let context = Arc::new(Context::detached(head, Transport::WebSocket));
+        let info = LinkInfo::new(Transport::WebSocket);
+        let link = self.turn_with(|state, after| {
+            let link = state.open_socket_mailbox(context);
+            state.turn(self, self.now(), Input::Open { link, info }, after);
+            link
+        });
+        Socket {
+            bayeux: self.clone(),
+            link,
+            frames,
+            stage: Stage::Open,
+            intake: Intake::Open,
+            outgoing: None,
+        }
+    }
+}
+
+/// A WebSocket that is being served; made by [`Bayeux::socket`].
+#[must_use = "nothing is served until the future is polled"]
+pub struct Socket<F: Frames> {
+    bayeux: Bayeux,
+    link: LinkId,
+    frames: F,
+    stage: Stage,
+    intake: Intake,
+    outgoing: Option<Outgoing>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The machine has let go of the link; what is left is to end the connection.
+    Closing,
+    Ended,
+}
+
+/// Whether the machine takes a payload.
+enum Intake {
+    Open,
+    /// It works on one, and there is no other.
+    Closed,
+    /// It works on one, and this is the next.
+    Ahead(Vec<Request>),
+}
+
+/// What is being written.
+struct Outgoing {
+    /// The rest of a parcel; `None` for a ping, which nobody waits for.
+    parcel: Option<Texts>,
+    /// How many bytes the connection had taken before.
+    before: u64,
+}
+
+enum Written {
+    /// There is nothing to write, or the connection takes nothing now.
+    Nothing,
+    /// It is out; whether it was a parcel.
+    All {
+        parcel: bool,
+    },
+    Broken,
+}
+
+/// Steps that a socket takes before others get their turn.
+const STEPS: usize = 64;
+
+impl<F: Frames> Future for Socket<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        // Whether nothing came in, and this task is woken when something does.
+        let mut quiet = false;
+        for _ in 0..STEPS {
+            match self.stage {
+                Stage::Open => {}
+                Stage::Closing => {
+                    if self.frames.poll_close(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.end();
+                }
+                Stage::Ended => return Poll::Ready(()),
+            }
+            let mail = match self.write(cx) {
+                Written::All { parcel: true } => {
+                    let sent = Input::Sent { link: self.link, delivered: true };
+                    Some(self.turn(cx, Some(sent)))
+                }
+                Written::All { parcel: false } | Written::Nothing => None,
+                Written::Broken => {
+                    self.lose();
+                    continue;
+                }
+            };
+            let mail = match mail {
+                None if !quiet && self.wants_to_read() => match self.frames.poll_receive(cx) {
+                    Poll::Ready(received) => self.take(cx, received),
+                    Poll::Pending => {
+                        quiet = true;
+                        Some(self.turn(cx, None))
+                    }
+                },
+                None => Some(self.turn(cx, None)),
+                mail => mail,
+            };
+            let news = mail.is_none_or(|mail| self.open(cx, mail));
+            let waiting = quiet || !self.wants_to_read();
+            if !news && waiting && self.stage == Stage::Open {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<F: Frames> Socket<F> {
+    fn wants_to_read(&self) -> bool {
+        !matches!(self.intake, Intake::Ahead(_))
+    }
+
+    /// Gives the machine an input, if there is one, and looks into the mailbox. If that is empty,
+    /// the task is woken when it no longer is.
+    fn turn(&self, cx: &mut TaskContext<'_>, input: Option<Input>) -> Mail {
+        self.bayeux.turn_at_the_bottom(|state, after| {
+            // What this very turn puts into the mailbox wakes nobody: it is taken here.
+            state.forget_waker(self.link, after);
+            if let Some(input) = input {
+                state.turn(&self.bayeux, self.bayeux.now(), input, after);
+            }
+            state.collect_mail(self.link, cx.waker(), after)
+        })
+    }
+
+    fn write(&mut self, cx: &mut TaskContext<'_>) -> Written {
+        let Some(outgoing) = &mut self.outgoing else { return Written::Nothing };
+        let shared = &self.bayeux.shared;
+        if let Some(texts) = &mut outgoing.parcel {
+            loop {
+                match self.frames.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(Broken)) => return Written::Broken,
+                    Poll::Pending => return Written::Nothing,
+                }
+                match texts.next(shared.offered(), shared.mapper.ws()) {
+                    Some(text) => self.frames.send(Sending::Text(text)),
+                    None => break,
+                }
+            }
+        }
+        match self.frames.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                let parcel = outgoing.parcel.is_some();
+                self.outgoing = None;
+                Written::All { parcel }
+            }
+            Poll::Ready(Err(Broken)) => Written::Broken,
+            Poll::Pending => Written::Nothing,
+        }
+    }
+
+    /// Deals with what came in; what is in the mailbox after that, if somebody looked.
+    fn take(&mut self, cx: &mut TaskContext<'_>, received: Received) -> Option<Mail> {
+        match received {
+            Received::Text(text) => match self.bayeux.shared.decoder.decode(&text) {
+                Ok(payload) if matches!(self.intake, Intake::Open) => {
+                    Some(self.submit(cx, payload))
+                }
+                Ok(payload) => {
+                    self.intake = Intake::Ahead(payload);
+                    None
+                }
+                Err(error) => {
+                    self.fail(Close::of_payload(error));
+                    None
+                }
+            },
+            Received::Control => Some(self.turn(cx, Some(Input::Alive { link: self.link }))),
+            Received::Violation(close) => {
+                self.fail(close);
+                None
+            }
+            Received::End => {
+                self.lose();
+                None
+            }
+        }
+    }
+
+    fn submit(&mut self, cx: &mut TaskContext<'_>, payload: Vec<Request>) -> Mail {
+        self.intake = Intake::Closed;
+        self.turn(cx, Some(Input::Receive { link: self.link, payload }))
+    }
+
+    /// Deals with what the machine wants. Whether there was anything.
+    fn open(&mut self, cx: &mut TaskContext<'_>, mut mail: Mail) -> bool {
+        let mut news = false;
+        loop {
+            news |= !mail.is_empty();
+            if let Some(parcel) = mail.parcel {
+                let parcel = Some(Texts::new(parcel));
+                self.outgoing = Some(Outgoing { parcel, before: self.frames.taken() });
+            }
+            if mail.ping {
+                self.frames.send(Sending::Ping);
+                let before = self.frames.taken();
+                self.outgoing.get_or_insert(Outgoing { parcel: None, before });
+            }
+            if let Some(refusal) = mail.refusal {
+                self.close(close_of(refusal));
+                return true;
+            }
+            if !mail.resumed {
+                return news;
+            }
+            match mem::replace(&mut self.intake, Intake::Open) {
+                Intake::Ahead(payload) => mail = self.submit(cx, payload),
+                Intake::Open | Intake::Closed => return news,
+            }
+        }
+    }
+
+    /// The peer has made a mistake that the connection does not survive.
+    fn fail(&mut self, close: Close) {
+        // Half of it may be out already: what is half said is said to the end.
+        let delivered = self.is_writing_parcel();
+        self.leave(delivered);
+        self.close(close);
+    }
+
+    /// Ends the connection in good order; the machine has let go of the link.
+    fn close(&mut self, close: Close) {
+        let shared = &self.bayeux.shared;
+        if let Some(Outgoing { parcel: Some(texts), .. }) = &mut self.outgoing {
+            while let Some(text) = texts.next(shared.offered(), shared.mapper.ws()) {
+                self.frames.send(Sending::Text(text));
+            }
+        }
+        self.outgoing = None;
+        self.frames.send(Sending::Close(close));
+        self.stage = Stage::Closing;
+    }
+
+    /// The connection is gone.
+    fn lose(&mut self) {
+        // What the connection has begun to take may have arrived, and is not sent twice.
+        let before = self.outgoing.as_ref().map_or(u64::MAX, |it| it.before);
+        let delivered = self.is_writing_parcel() && self.frames.taken() > before;
+        self.leave(delivered);
+        self.end();
+    }
+
+    fn is_writing_parcel(&self) -> bool {
+        self.outgoing.as_ref().is_some_and(|it| it.parcel.is_some())
+    }
+
+    /// Takes the link out of the machine.
+    fn leave(&self, delivered: bool) {
+        let link = self.link;
+        self.bayeux.turn_with(|state, after| {
+            let now = self.bayeux.now();
+            if delivered {
+                state.server.handle(now, Input::Sent { link, delivered });
+            }
+            state.turn(&self.bayeux, now, Input::Close { link }, after);
+        });
+    }
+
+    fn end(&mut self) {
+        self.stage = Stage::Ended;
+        let link = self.link;
+        self.bayeux.turn_with(|state, after| state.close_mailbox(link, after));
+    }
+}
+
+impl<F: Frames> Drop for Socket<F> {
+    fn drop(&mut self) {
+        if self.stage == Stage::Ended || self.bayeux.lock_in_drop().is_none() {
+            return;
+        }
+        match self.stage {
+            Stage::Open => self.lose(),
+            Stage::Closing | Stage::Ended => self.end(),
+        }
+    }
+}
+
+impl<F: Frames> fmt::Debug for Socket<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+fn close_of(refusal: Refusal) -> Close {
+    match refusal {
+        Refusal::HandshakeNotAlone | Refusal::Empty | Refusal::Superseded => {
+            Close::violation(refusal.what())
+        }
+        Refusal::Idle | Refusal::Draining => Close::going_away(refusal.what()),
+    }
+}

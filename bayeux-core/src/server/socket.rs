@@ -1,0 +1,412 @@
+//! [`Socket`]: one WebSocket, from its upgrade to its end.
+//!
+//! Where an HTTP exchange takes one payload and gives one answer, a socket takes payloads one after
+//! another and is written to whenever there is something to say. Two kinds of credit keep it in
+//! bounds. The driver gives the next payload only after [`Output::Resume`]: when the replies of the
+//! one before were handed over, or its connect is held. And the machine hands over the next parcel
+//! only after [`Input::Sent`](super::Input::Sent): what is queued meanwhile stays in the session's
+//! queue, where it is counted, and leaves together.
+//!
+//! A socket is bound to the session whose handshake or whose first message came in on it. The
+//! session's events are *pushed* there, also before its first connect; a held connect stays held.
+//! (Unless events are to travel with connect replies only: then it is as over HTTP.) The session
+//! follows its client to another socket, and by a connect to HTTP; the socket that it left stays
+//! open, and binds whoever speaks on it next.
+//!
+//! Since a socket can stay quiet for as long as it likes, the machine looks after it: a peer that
+//! is silent is pinged, and one that stays silent is given up. One timer entry for each socket, and
+//! none that goes off more often than pings are due.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::keys::SessionKey;
+use super::link::{Answering, Link, LinkInfo, LinkState};
+use super::payload::Payload;
+use super::queue::Flight;
+use super::timers::TimerKey;
+use super::{Outgoing, Output, Refusal, ResumeCause, Server};
+use crate::id::LinkId;
+use crate::json::Json;
+use crate::message::{Parcel, Verb};
+use crate::time::Time;
+
+pub(super) struct Socket {
+    /// The session whose messages come in here, and whose events go out.
+    pub(super) session: Option<SessionKey>,
+    intake: Intake,
+    /// The connect of the session that is held here: its id, if it had one.
+    held: Option<Option<Json>>,
+    /// What is owed besides events, until the driver polls and the parcel before it is out.
+    owed: Option<Box<Answering>>,
+    /// The parcel that was handed over, until it is known what became of it.
+    sent: Option<Sent>,
+    /// Whether the socket stands in the outbox.
+    due: bool,
+    /// Whether the socket is closed as soon as it owes nothing: the server is draining.
+    ending: bool,
+    /// When the peer last gave a sign of life.
+    heard: Time,
+    /// The moment of the socket's entry in the timers.
+    armed: Time,
+    /// Whether the peer was pinged since it was last heard.
+    pinged: bool,
+}
+
+/// What has become of the latest payload.
+enum Intake {
+    /// It is dealt with, and the next one may come.
+    Ready,
+    /// It is being walked.
+    Walking,
+    /// Its message in progress waits for the application.
+    Parked(Box<Payload>),
+    /// Its replies are among what is owed.
+    Answered,
+}
+
+struct Sent {
+    /// The session that was answered, for whom silence counts from when the parcel is out.
+    answered: Option<SessionKey>,
+    flight: Option<(SessionKey, Flight)>,
+}
+
+impl Socket {
+    fn new(now: Time) -> Self {
+        Self {
+            session: None,
+            intake: Intake::Ready,
+            held: None,
+            owed: None,
+            sent: None,
+            due: false,
+            ending: false,
+            heard: now,
+            armed: Time::FAR_FUTURE,
+            pinged: false,
+        }
+    }
+
+    pub(super) fn take_payload(&mut self) -> bool {
+        let ready = matches!(self.intake, Intake::Ready);
+        if ready {
+            self.intake = Intake::Walking;
+        }
+        ready
+    }
+
+    pub(super) fn park(&mut self, payload: Payload) {
+        self.intake = Intake::Parked(payload.into());
+    }
+
+    pub(super) fn unpark(&mut self) -> Option<Box<Payload>> {
+        match core::mem::replace(&mut self.intake, Intake::Walking) {
+            Intake::Parked(payload) => Some(payload),
+            other => {
+                self.intake = other;
+                None
+            }
+        }
+    }
+
+    /// The payload is a connect, which is held; all that is left of it is its id.
+    pub(super) fn hold(&mut self, id: Option<Json>) {
+        self.held = Some(id);
+    }
+
+    /// Lets go of the held connect: its id, if there was one.
+    pub(super) fn release(&mut self) -> Option<Option<Json>> {
+        self.held.take()
+    }
+
+    /// Whether there is somebody to wait for: a session, or an application that decides.
+    fn is_engaged(&self) -> bool {
+        self.session.is_some() || matches!(self.intake, Intake::Parked(_))
+    }
+
+    fn owes_nothing(&self) -> bool {
+        let ready = matches!(self.intake, Intake::Ready);
+        ready && !self.due && self.owed.is_none() && self.sent.is_none()
+    }
+}
+
+impl Server {
+    pub(super) fn open_socket(&mut self, link: LinkId, info: LinkInfo) {
+        let socket = Socket::new(self.now);
+        self.links.insert(link, Link { info, state: LinkState::Socket(socket.into()) });
+        self.sockets += 1;
+        if self.draining.is_some() {
+            return self.refuse(link, Refusal::Draining);
+        }
+        self.look_after(link);
+    }
+
+    fn socket(&mut self, link: LinkId) -> Option<&mut Socket> {
+        self.links.get_mut(&link)?.socket()
+    }
+
+    /// Whether the link is a WebSocket that is open.
+    pub(super) fn is_socket(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| matches!(link.state, LinkState::Socket(_)))
+    }
+
+    /// Binds a session to the socket that a message of it came in on.
+    pub(super) fn attach(&mut self, key: SessionKey, link: LinkId) {
+        let Some(socket) = self.socket(link) else { return };
+        if socket.session == Some(key) {
+            return;
+        }
+        drop(socket.release());
+        if let Some(other) = socket.session.take() {
+            self.detach(other);
+        }
+        self.leave_socket(key);
+        if let Some(socket) = self.socket(link) {
+            socket.session = Some(key);
+        }
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.socket = Some(link);
+        }
+        self.wake(key);
+    }
+
+    /// Unbinds a session from its socket, because it is on another link from here on. A connect
+    /// that is held on the socket is not answered.
+    pub(super) fn leave_socket(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(link) = session.socket.take() else { return };
+        if session.held == Some(link) {
+            self.supersede(key);
+        }
+        if let Some(socket) = self.socket(link) {
+            socket.session = None;
+        }
+    }
+
+    /// The socket of a session is gone, or somebody else's. The session lives on until its
+    /// deadline.
+    fn detach(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(link) = session.socket.take() else { return };
+        if session.held == Some(link) {
+            self.release(key, ResumeCause::ConnectionLost);
+        }
+    }
+
+    /// The session is gone: its socket is nobody's.
+    pub(super) fn unbind(&mut self, link: LinkId) {
+        if let Some(socket) = self.socket(link) {
+            socket.session = None;
+        }
+    }
+
+    /// Sees to it that the socket is written to as soon as the driver polls.
+    pub(super) fn push(&mut self, link: LinkId) {
+        let Some(socket) = self.socket(link) else { return };
+        if !socket.due && socket.sent.is_none() {
+            socket.due = true;
+            self.outbox.push_back(Outgoing::Answer(link));
+        }
+    }
+
+    /// Adds replies to what the socket owes.
+    pub(super) fn owe(&mut self, link: LinkId, answering: Answering) {
+        let Some(socket) = self.socket(link) else { return };
+        match &mut socket.owed {
+            Some(owed) => {
+                owed.session = answering.session.or(owed.session);
+                owed.replies.extend(answering.replies);
+                owed.last_events.append(answering.last_events);
+            }
+            None => socket.owed = Some(answering.into()),
+        }
+        self.push(link);
+    }
+
+    /// The socket's payload is answered.
+    pub(super) fn owe_replies(&mut self, link: LinkId, answering: Answering) {
+        if let Some(socket) = self.socket(link) {
+            socket.intake = Intake::Answered;
+        }
+        self.owe(link, answering);
+    }
+
+    /// The socket's payload is dealt with, and needs no answer now.
+    pub(super) fn resume_intake(&mut self, link: LinkId) {
+        if let Some(socket) = self.socket(link) {
+            socket.intake = Intake::Ready;
+            self.outbox.push_back(Outgoing::Ready(Output::Resume { link }));
+        }
+        self.end_if_done(link);
+    }
+
+    /// Hands over what the socket owes: replies, and the events that may leave with them.
+    pub(super) fn dispatch_socket(&mut self, link: LinkId) -> Option<Output> {
+        let socket = self.socket(link)?;
+        socket.due = false;
+        if socket.sent.is_some() {
+            // When that one is out, `socket_sent` looks again.
+            return None;
+        }
+        let bound = socket.session;
+        let owed = socket.owed.take().map(|owed| *owed).unwrap_or_default();
+        let Answering { session, mut replies, last_events: mut events, .. } = owed;
+        let answered = matches!(socket.intake, Intake::Answered);
+        let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
+        let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
+        let mut flight = None;
+        if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connect, handshake)) {
+            let (queued, taken) = self.take_events(key, self.config.limits.socket_bytes);
+            events.append(queued);
+            flight = taken.map(|flight| (key, flight));
+        }
+        if replies.is_empty() && events.is_empty() {
+            self.end_if_done(link);
+            return None;
+        }
+        if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
+            first.messages = Some(events.len());
+        }
+        self.stats.events_sent += events.len() as u64;
+        let starts_expiry = session.filter(|_| connect || handshake);
+        if let Some(socket) = self.socket(link) {
+            socket.sent = Some(Sent { answered: starts_expiry, flight });
+            if answered {
+                socket.intake = Intake::Ready;
+                self.outbox.push_front(Outgoing::Ready(Output::Resume { link }));
+            }
+        }
+        if let Some(key) = starts_expiry {
+            self.answered(key);
+        }
+        Some(Output::Send { link, parcel: Parcel { replies, events, browser: None } })
+    }
+
+    /// What became of the parcel that the socket was last given.
+    pub(super) fn socket_sent(&mut self, link: LinkId, delivered: bool) {
+        let Some(sent) = self.socket(link).and_then(|socket| socket.sent.take()) else {
+            self.stats.ignored_inputs += 1;
+            return;
+        };
+        self.conclude(sent, delivered);
+        let Some(socket) = self.socket(link) else { return };
+        if socket.owed.is_some() {
+            self.push(link);
+        } else if let Some(key) = socket.session {
+            self.wake(key);
+        }
+        self.end_if_done(link);
+    }
+
+    fn conclude(&mut self, sent: Sent, delivered: bool) {
+        if let Some((key, flight)) = sent.flight {
+            self.land(key, flight, delivered);
+            // What came back is for whichever link the session is on by now.
+            self.wake(key);
+        }
+        if let Some(key) = sent.answered {
+            // The time that a large parcel took to leave does not count as silence.
+            self.answered(key);
+        }
+    }
+
+    /// Takes a socket out of the machine: the peer is gone, or the machine gives it up.
+    ///
+    /// `delivered` says what is believed of a parcel that is being written.
+    pub(super) fn close_socket(&mut self, link: LinkId, delivered: bool) {
+        let Some(Link { info, state }) = self.links.remove(&link) else { return };
+        let LinkState::Socket(mut socket) = state else { return };
+        self.sockets -= 1;
+        self.timers.disarm(socket.armed, TimerKey::Socket(link));
+        if let Some(key) = socket.session.take() {
+            self.detach(key);
+        }
+        if let Some(sent) = socket.sent.take() {
+            self.conclude(sent, delivered);
+        }
+        if let Intake::Parked(mut payload) = socket.intake {
+            // What was accepted is processed to its end; only the answer has nowhere to go.
+            payload.closed = true;
+            self.links.insert(link, Link { info, state: LinkState::Working(payload) });
+        }
+    }
+
+    /// The peer gave a sign of life.
+    pub(super) fn heard(&mut self, link: LinkId) {
+        let now = self.now;
+        let ping_interval = self.config.ws_ping_interval;
+        let Some(socket) = self.socket(link) else {
+            self.stats.ignored_inputs += 1;
+            return;
+        };
+        socket.heard = now;
+        if core::mem::take(&mut socket.pinged) && now + ping_interval < socket.armed {
+            self.look_after(link);
+        }
+    }
+
+    /// The peer gave a sign of life that is no message. Somebody who never makes a session cannot
+    /// keep a socket with that.
+    pub(super) fn alive(&mut self, link: LinkId) {
+        match self.socket(link) {
+            Some(socket) if !socket.is_engaged() => {}
+            _ => self.heard(link),
+        }
+    }
+
+    /// Arms the socket's timer for the next thing to do about a silent peer.
+    fn look_after(&mut self, link: LinkId) {
+        let (ping, idle) = (self.config.ws_ping_interval, self.config.ws_idle_timeout);
+        let Some(socket) = self.socket(link) else { return };
+        let due = if socket.pinged || ping >= idle { idle } else { ping };
+        let (before, at) = (socket.armed, socket.heard + due);
+        socket.armed = at;
+        self.timers.disarm(before, TimerKey::Socket(link));
+        self.timers.arm(at, TimerKey::Socket(link));
+    }
+
+    pub(super) fn socket_due(&mut self, link: LinkId) {
+        let (ping, idle) = (self.config.ws_ping_interval, self.config.ws_idle_timeout);
+        let now = self.now;
+        let Some(socket) = self.socket(link) else { return };
+        socket.armed = Time::FAR_FUTURE;
+        if matches!(socket.intake, Intake::Parked(_)) {
+            // The client has spoken; it is the application's turn. (The driver may have a further
+            // payload by now, and then it does not read, and hears no answer to a ping.)
+            socket.heard = now;
+        }
+        let silence = now.since(socket.heard);
+        if silence >= idle {
+            self.stats.idle_sockets += 1;
+            return self.refuse(link, Refusal::Idle);
+        }
+        if silence >= ping && !socket.pinged {
+            socket.pinged = true;
+            if socket.is_engaged() {
+                self.outbox.push_back(Outgoing::Ready(Output::Ping { link }));
+            }
+        }
+        self.look_after(link);
+    }
+
+    /// The server is draining: every socket is closed when it has been told what it is owed.
+    pub(super) fn end_sockets(&mut self) {
+        let is_socket = |link: &Link| matches!(link.state, LinkState::Socket(_));
+        let links = self.links.iter().filter(|(_, link)| is_socket(link)).map(|(id, _)| *id);
+        let mut links: Vec<LinkId> = links.collect();
+        // The map's order is different in every run.
+        links.sort_unstable();
+        for link in links {
+            if let Some(socket) = self.socket(link) {
+                socket.ending = true;
+            }
+            self.end_if_done(link);
+        }
+    }
+
+    fn end_if_done(&mut self, link: LinkId) {
+        if self.socket(link).is_some_and(|socket| socket.ending && socket.owes_nothing()) {
+            self.refuse(link, Refusal::Draining);
+        }
+    }
+}
