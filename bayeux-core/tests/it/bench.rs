@@ -83,6 +83,71 @@ impl Bench {
         link
     }
 
+    /// Opens a WebSocket.
+    pub(crate) fn socket(&mut self) -> LinkId {
+        self.links += 1;
+        let link = LinkId(self.links);
+        self.input(Input::Open { link, info: LinkInfo::new(Transport::WebSocket) });
+        link
+    }
+
+    /// Sends a payload on a WebSocket, without waiting for its turn.
+    pub(crate) fn tell(&mut self, link: LinkId, messages: &Value) {
+        let payload = self.decoder.decode(&messages.to_string().into()).unwrap();
+        self.input(Input::Receive { link, payload });
+    }
+
+    /// Sends a payload on a WebSocket, and takes what comes back.
+    pub(crate) fn call(&mut self, link: LinkId, messages: &Value) -> Vec<Value> {
+        self.tell(link, messages);
+        let answer = self.take(link);
+        assert_eq!(self.resumes(link), 1, "the next payload may come");
+        answer
+    }
+
+    /// How often the socket was told that its next payload may come.
+    pub(crate) fn resumes(&mut self, link: LinkId) -> usize {
+        self.count(|output| matches!(output, Output::Resume { link: it } if *it == link))
+    }
+
+    /// How often the peer of the socket was to be pinged.
+    pub(crate) fn pings(&mut self, link: LinkId) -> usize {
+        self.count(|output| matches!(output, Output::Ping { link: it } if *it == link))
+    }
+
+    fn count(&mut self, wanted: impl Fn(&Output) -> bool) -> usize {
+        self.drain();
+        let before = self.seen.len();
+        self.seen.retain(|output| !wanted(output));
+        before - self.seen.len()
+    }
+
+    /// A session that was made on a WebSocket, and has not connected.
+    pub(crate) fn guest(&mut self, link: LinkId) -> Visitor {
+        let handshake = json!([{ "id": "1", "channel": "/meta/handshake", "version": "1.0" }]);
+        let answer = self.call(link, &handshake);
+        let id = answer[0]["clientId"].as_str().expect("a session").to_owned();
+        Visitor { id, browser: None }
+    }
+
+    /// A session on a WebSocket that subscribes to `/a` and whose connect is held.
+    pub(crate) fn held_guest(&mut self) -> (LinkId, Visitor) {
+        let link = self.socket();
+        let guest = self.guest(link);
+        self.call(link, &subscribe(&guest, "/a"));
+        self.call(link, &connect(&guest));
+        self.hold_on(link, &guest);
+        (link, guest)
+    }
+
+    /// Holds a connect on a WebSocket.
+    pub(crate) fn hold_on(&mut self, link: LinkId, visitor: &Visitor) {
+        self.tell(link, &connect(visitor));
+        assert_eq!(self.answer(link), None, "the connect is held");
+        assert_eq!(self.resumes(link), 1, "other payloads may come meanwhile");
+        assert!(self.server.session(visitor.session()).unwrap().is_held());
+    }
+
     /// Lets time pass; what is due happens at its time.
     pub(crate) fn pass(&mut self, millis: u64) {
         let end = self.now + Duration::from_millis(millis);

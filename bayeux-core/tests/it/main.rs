@@ -12,5 +12,7 @@ mod delivery;
 mod limits;
 mod questions;
 mod sessions;
+mod socket_life;
+mod sockets;
 mod storm;
 mod tidy;
