@@ -23,8 +23,11 @@ impl Server {
         let RequestKind::Connect { advice } = request.kind else { return Step::Done(reply) };
         let draining = self.draining.is_some();
         let (alone, closed, number) = (payload.alone, payload.closed, payload.connect);
+        let on_socket = self.is_socket(payload.link);
         let Some((key, session)) = payload.live_session(self) else { return Step::Done(reply) };
-        if session.connects != number && alone {
+        // The application may have thought about it while the session moved on.
+        let moved = on_socket && session.socket != Some(payload.link);
+        if (session.connects != number || moved) && alone {
             return Step::Overtaken;
         }
         let was_connected = session.state == State::Connected;

@@ -6,7 +6,7 @@ use super::Server;
 use super::channels::Channel;
 use super::session::{Session, State};
 use crate::channel::{ChannelSettings, Pattern};
-use crate::id::{BrowserId, SessionId};
+use crate::id::{BrowserId, LinkId, SessionId};
 use crate::transport::Transport;
 
 /// A look at one session.
@@ -22,7 +22,7 @@ impl SessionView<'_> {
         self.session.id
     }
 
-    /// The browser that made the session.
+    /// The browser that made the session; `None` if it was made over a WebSocket.
     pub fn browser(&self) -> Option<BrowserId> {
         self.session.browser
     }
@@ -40,6 +40,11 @@ impl SessionView<'_> {
     /// Whether a connect is held.
     pub fn is_held(&self) -> bool {
         self.session.held.is_some()
+    }
+
+    /// The WebSocket that its events are pushed to.
+    pub fn socket(&self) -> Option<LinkId> {
+        self.session.socket
     }
 
     /// What it subscribes to, sorted by name.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    Answer, ChannelSettings, Command, Event, Input, Refusal, RemovedReason, ResumeCause, RuleList,
-    Ruling, Verdict,
+    Answer, ChannelSettings, Command, Event, Input, ListenVerdict, Refusal, RemovedReason,
+    ResumeCause, RuleList, Ruling, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -168,6 +168,24 @@ fn a_session_follows_its_client_to_another_socket() {
     bench.call(back, &publish(&guest, "/a", json!(2)));
     bench.publish("/a", json!(3));
     assert_eq!(data(&bench.take(back)), [json!(3)]);
+}
+
+#[test]
+fn a_connect_that_was_decided_about_while_its_session_moved_on_is_not_held() {
+    let mut bench = Bench::new();
+    let (old, guest) = bench.held_guest();
+    let listened = pattern("/meta/connect");
+    bench.command(Command::ListenChannel { pattern: listened, listen: true });
+    bench.tell(old, &connect(&guest));
+    let question = bench.listen_question();
+    let new = bench.socket();
+    bench.call(new, &publish(&guest, "/b", json!(1)));
+    bench.input(Input::Answer(Answer::Listen(question.ticket, ListenVerdict::Continue)));
+    assert_eq!((bench.answer(old), bench.resumes(old)), (None, 1));
+    assert_eq!(bench.server.stats().held, 0);
+    bench.input(Input::Close { link: old });
+    bench.publish("/a", json!(1));
+    assert_eq!(data(&bench.take(new)), [json!(1)]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Random inputs of every kind on many links of a few sessions, checked after each poll.
+//! Random inputs of every kind on many links, exchanges and sockets, of a few sessions, checked after
+//! each poll.
 //!
 //! Nothing is expected of single replies. What must hold whatever happens: nothing panics, gauges
 //! agree with what can be seen, an event reaches whom it is owed and nobody else, exactly once for
 //! each response that got out, and when everybody has left nothing is left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bayeux_core::{
@@ -44,9 +45,12 @@ impl Dice {
 /// A link that the storm has not ended.
 struct Open {
     client: usize,
-    /// Whose events its response may carry, and the numbers that it does carry.
-    session: Option<SessionId>,
-    sent: Option<Vec<u64>>,
+    /// Whose events its parcels may carry: of a socket those who were ever bound to it.
+    sessions: Vec<SessionId>,
+    /// The numbers that the parcel on its way does carry, with whose they are.
+    sent: Option<Vec<(SessionId, u64)>>,
+    /// Of a socket: whether it may give its next payload.
+    ready: Option<bool>,
 }
 
 struct Storm {
@@ -128,10 +132,58 @@ impl Storm {
         let info = info.http2(self.dice.roll(3) == 0);
         let mut owners = messages.as_array().into_iter().flatten();
         let session = owners.find_map(|it| SessionId::parse(it["clientId"].as_str()?));
-        self.open.insert(link, Open { client, session, sent: None });
+        let sessions = session.into_iter().collect();
+        self.open.insert(link, Open { client, sessions, sent: None, ready: None });
         self.bench.input(Input::Open { link, info });
         let payload = self.decoder.decode(&messages.to_string().into()).unwrap();
         self.bench.input(Input::Receive { link, payload });
+    }
+
+    /// The same on a WebSocket: on one of the client's that is ready, or on a new one.
+    fn push(&mut self, client: usize, messages: &Value) {
+        let ready = |open: &Open| open.client == client && open.ready == Some(true);
+        let sockets: Vec<_> =
+            self.open.iter().filter(|(_, open)| ready(open)).map(|(link, _)| *link).collect();
+        let link = match self.dice.pick(&sockets) {
+            Some(link) if self.dice.roll(6) > 0 => link,
+            _ => {
+                let link = LinkId(self.number());
+                self.open.insert(
+                    link,
+                    Open { client, sessions: Vec::new(), sent: None, ready: Some(true) },
+                );
+                let info = LinkInfo::new(Transport::WebSocket);
+                self.bench.input(Input::Open { link, info });
+                link
+            }
+        };
+        // A session may be bound, and be gone again when this is over.
+        let mut owners = messages.as_array().into_iter().flatten();
+        let session = owners.find_map(|it| SessionId::parse(it["clientId"].as_str()?));
+        if let Some(open) = self.open.get_mut(&link) {
+            open.ready = Some(false);
+            open.sessions.extend(session);
+        }
+        let payload = self.decoder.decode(&messages.to_string().into()).unwrap();
+        self.bench.input(Input::Receive { link, payload });
+        self.note_bindings();
+    }
+
+    fn note_bindings(&mut self) {
+        for (id, link) in self.bench.server.sessions().map(|it| (it.id(), it.socket())) {
+            let Some(open) = link.and_then(|link| self.open.get_mut(&link)) else { continue };
+            if !open.sessions.contains(&id) {
+                open.sessions.push(id);
+            }
+        }
+    }
+
+    fn send(&mut self, client: usize, messages: &Value) {
+        if self.dice.roll(2) == 0 {
+            self.push(client, messages);
+        } else {
+            self.post(client, messages);
+        }
     }
 
     fn step(&mut self) {
@@ -142,9 +194,9 @@ impl Storm {
             (0..=12, Some(_)) => {
                 let count = self.dice.pick(&[1, 1, 1, 1, 2, 3]).unwrap();
                 let messages = (0..count).map(|_| self.message(client)).collect();
-                self.post(client, &Value::Array(messages));
+                self.send(client, &Value::Array(messages));
             }
-            (0..=3, None) => self.post(client, &json!([{ "channel": "/meta/handshake" }])),
+            (0..=3, None) => self.send(client, &json!([{ "channel": "/meta/handshake" }])),
             (13..=18, _) => {
                 let delivered = self.dice.roll(3) > 0;
                 self.end(links.get(at).copied(), delivered);
@@ -181,9 +233,11 @@ impl Storm {
             let Some(sent) = self.open.get_mut(&link).and_then(|it| it.sent.take()) else {
                 continue;
             };
-            let session = self.open.remove(&link).and_then(|it| it.session);
-            if let (true, Some(session)) = (delivered, session) {
-                self.owed.extend(sent.into_iter().map(|number| ((session, number), true)));
+            if self.open.get(&link).is_some_and(|it| it.ready.is_none()) {
+                self.open.remove(&link);
+            }
+            if delivered {
+                self.owed.extend(sent.into_iter().map(|it| (it, true)));
             }
             self.bench.input(Input::Sent { link, delivered });
         }
@@ -234,12 +288,31 @@ impl Storm {
     }
 
     fn poll(&mut self) {
-        for output in self.bench.outputs() {
+        self.note_bindings();
+        // An answer to a ping may have outputs of its own.
+        let mut outputs = VecDeque::from(self.bench.outputs());
+        while let Some(output) = outputs.pop_front() {
             match output {
                 Output::Send { link, parcel } => self.receive(link, &parcel),
-                Output::Refuse { link, .. } => drop(self.open.remove(&link)),
+                Output::Refuse { link, .. } => {
+                    // What a socket is writing is written to its end.
+                    let sent = self.open.remove(&link).and_then(|it| it.sent);
+                    self.owed.extend(sent.into_iter().flatten().map(|it| (it, true)));
+                }
+                Output::Resume { link } => {
+                    // It may have been closed since.
+                    if let Some(open) = self.open.get_mut(&link) {
+                        let before = open.ready.replace(true);
+                        assert_eq!(before, Some(false), "it gave a payload before");
+                    }
+                }
+                Output::Ping { link } => {
+                    if self.dice.roll(2) == 0 {
+                        self.bench.input(Input::Alive { link });
+                        outputs.extend(self.bench.outputs());
+                    }
+                }
                 Output::Ask(question) => self.questions.push(question),
-                Output::Resume { .. } | Output::Ping { .. } => unreachable!("there are no sockets"),
                 Output::Tell(_) | Output::Relay(_) => {}
             }
         }
@@ -257,7 +330,7 @@ impl Storm {
         if let Some(id) = parcel.replies.iter().find_map(|reply| reply.client) {
             let browser = parcel.browser.or(self.clients[open.client].1);
             self.clients[open.client] = (Some(id), browser);
-            open.session = Some(id);
+            open.sessions.push(id);
             // The browser's other client has the cookie, too, unless a session of its own needs
             // the one that it has: as with two tabs that shake hands at the same moment.
             let other = &mut self.clients[open.client ^ 1];
@@ -267,19 +340,32 @@ impl Storm {
         }
         let advice = parcel.replies.iter().filter_map(|reply| reply.advice.as_ref());
         self.surplus += advice.filter(|it| it.multiple_clients).count();
-        let numbers: Vec<u64> =
-            parcel.events.iter().filter_map(|event| event.data().read().ok()).collect();
-        for &number in &numbers {
-            let session = open.session.expect("events go to sessions");
-            let got = self.owed.get(&(session, number));
-            assert!(got == Some(&false) || (got.is_none() && number > LATE), "{number} is owed");
-            let mut others = self.open.values().filter(|it| it.session == open.session);
-            let twice = others.any(|it| it.sent.as_ref().is_some_and(|it| it.contains(&number)));
-            assert!(!twice, "{number} is on its way once");
+        let numbers = parcel.events.iter().filter_map(|event| event.data().read().ok());
+        let mut sent: Vec<(SessionId, u64)> = Vec::new();
+        for number in numbers {
+            let on_its_way = |it: &(SessionId, u64)| {
+                let mut others = self.open.values().filter_map(|open| open.sent.as_ref());
+                sent.contains(it) || others.any(|sent| sent.contains(it))
+            };
+            // Owed, and on its way once.
+            let owed = |id: &&SessionId| {
+                let it = (**id, number);
+                self.owed.get(&it) == Some(&false) && !on_its_way(&it)
+            };
+            // Most likely it is the one who is bound now; last events are of one who was before.
+            let bound = self.bench.server.sessions().find(|it| it.socket() == Some(link));
+            let bound = bound.map(|it| it.id());
+            let owner = bound.iter().chain(&open.sessions).find(owed);
+            // Nobody foretold who gets the clients' own messages.
+            let late = (number > LATE).then(|| open.sessions.last()).flatten();
+            let id = *owner.or(late).unwrap_or_else(|| panic!("{number} is owed"));
+            sent.push((id, number));
         }
-        let foretold: Vec<_> = numbers.iter().filter(|it| **it < LATE).collect();
-        assert!(foretold.is_sorted_by(|one, next| one < next), "events keep their order");
-        open.sent = Some(numbers);
+        for id in &open.sessions {
+            let foretold = sent.iter().filter(|it| it.0 == *id && it.1 < LATE);
+            assert!(foretold.is_sorted_by(|one, next| one.1 < next.1), "events keep their order");
+        }
+        open.sent = Some(sent);
         self.open.insert(link, open);
     }
 
@@ -296,7 +382,8 @@ impl Storm {
         self.close(self.open.keys().copied().collect::<Vec<_>>());
         self.poll();
         let stats = self.bench.server.stats();
-        assert_eq!((stats.links, stats.held), (0, 0), "what was closed is gone");
+        let gauges = (stats.links, stats.sockets, stats.held);
+        assert_eq!(gauges, (0, 0, 0), "what was closed is gone");
     }
 
     fn live(&self) -> Vec<(usize, SessionId)> {
@@ -305,7 +392,11 @@ impl Storm {
     }
 
     fn connect(&mut self, client: usize, id: SessionId) {
-        self.post(client, &json!([{ "channel": "/meta/connect", "clientId": id.to_string() }]));
+        let message = json!([{ "channel": "/meta/connect", "clientId": id.to_string() }]);
+        match self.bench.server.session(id).and_then(|it| it.browser()) {
+            Some(_) => self.post(client, &message),
+            None => self.push(client, &message),
+        }
     }
 
     /// Everybody gets what is left, and then could be held.
