@@ -4,6 +4,8 @@
 //
 // CHAT_COMMAND is the program, perhaps with arguments, that gets `--max-sessions-per-browser 1 --listen 127.0.0.1:PORT` appended. CHROMIUM
 // is the browser. Screenshots of phone and desktop, light and dark, are left in ./out/.
+//
+// Pages use WebSocket, unless a test takes it away from them: `POLLING` does, and so do proxies.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -15,11 +17,14 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { Proxy } from './proxy.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const OUT = path.join(HERE, 'out');
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 const DESKTOP = { viewport: { width: 1280, height: 800 } };
+/** A browser that knows no WebSocket. */
+const POLLING = { ...DESKTOP, polling: true };
 /** An event takes milliseconds; one that a polling tab fetches takes up to its interval of two seconds. */
 const SOON = 5_000;
 /** Back-off, handshake and subscriptions after a restart. */
@@ -32,6 +37,7 @@ let port;
 let server = null;
 let browser;
 let contexts = [];
+let proxies = [];
 /** What a page must not do at all: throw, offend its content security policy, open a dialog. */
 let offences = [];
 
@@ -71,10 +77,18 @@ async function killServer() {
 process.on('exit', () => server?.kill('SIGKILL'));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
-async function newContext(options = DESKTOP) {
+async function newContext({ polling = false, ...options } = DESKTOP) {
   const context = await browser.newContext({ locale: 'en-GB', ...options });
+  if (polling) await context.addInitScript('delete window.WebSocket');
   contexts.push(context);
   return context;
+}
+
+async function newProxy(upgrades = 'pass') {
+  const proxy = await Proxy.before(port);
+  proxies.push(proxy);
+  proxy.upgrades = upgrades;
+  return proxy;
 }
 
 async function newPage(context) {
@@ -91,21 +105,40 @@ async function newPage(context) {
   return page;
 }
 
-async function signIn(page, name, hash = '') {
-  await page.goto(`http://127.0.0.1:${port}/${hash}`);
+async function signIn(page, name, hash = '', at = port) {
+  await page.goto(`http://127.0.0.1:${at}/${hash}`);
   await page.getByLabel('Your name').fill(name);
   await page.getByRole('button', { name: 'Join', exact: true }).click();
 }
 
-async function join(name, { context, options, hash } = {}) {
+/** A page in the chat; `proxy` is what it reaches the server through. */
+async function join(name, { context, options, hash, proxy } = {}) {
   const page = await newPage(context ?? (await newContext(options)));
-  await signIn(page, name, hash);
-  await page.locator('#composer').waitFor();
+  const traffic = recorded(page);
+  await signIn(page, name, hash, proxy?.port);
+  await page.locator('#composer').waitFor({ timeout: RECOVERY });
   await connected(page);
-  return page;
+  return Object.assign(page, { traffic });
 }
 
+/** What the page says to the server, by kind: requests, sockets, and the messages of these. */
+function recorded(page) {
+  const traffic = { posts: [], sockets: [], sent: [], received: [] };
+  page.on('request', (it) => it.method() === 'POST' && traffic.posts.push(new URL(it.url()).pathname));
+  page.on('websocket', (socket) => {
+    traffic.sockets.push(socket.url());
+    socket.on('framesent', ({ payload }) => traffic.sent.push(...JSON.parse(payload)));
+    socket.on('framereceived', ({ payload }) => traffic.received.push(...JSON.parse(payload)));
+  });
+  return traffic;
+}
+
+const on = (messages, channel) => messages.filter((message) => message.channel === channel);
+/** Connects that the server may hold, each of which means that the page has nothing else to do. */
+const held = ({ traffic }) => on(traffic.sent, '/meta/connect').filter(({ advice }) => advice?.timeout !== 0);
+
 const connected = (page, timeout = SOON) => page.locator('body[data-state="connected"]').waitFor({ timeout });
+const transport = (page) => page.locator('body').getAttribute('data-transport');
 const reconnecting = (page, timeout = SOON) => page.locator('body[data-state="reconnecting"]').waitFor({ timeout });
 
 async function say(page, text) {
@@ -157,6 +190,7 @@ describe('chat example', { timeout: 300_000 }, () => {
 
   afterEach(async () => {
     await Promise.all(contexts.splice(0).map((context) => context.close()));
+    await Promise.all(proxies.splice(0).map((proxy) => proxy.close()));
     await killServer();
     assert.deepEqual(offences, []);
   });
@@ -168,27 +202,74 @@ describe('chat example', { timeout: 300_000 }, () => {
     await answer.arrayBuffer();
   });
 
-  it('lets two browsers chat and shows who joins and leaves', async () => {
-    const ann = await join('Ann');
-    const bob = await join('Bob');
-    await systemLine(ann, 'Bob joined').waitFor();
-    await until('both see both', async () => `${await members(ann)}` === 'Ann,Bob' && `${await members(bob)}` === 'Ann,Bob');
+  for (const [kind, options] of [['websocket', DESKTOP], ['long-polling', POLLING]]) {
+    it(`lets two browsers chat over ${kind}, and shows who joins and leaves`, async () => {
+      const ann = await join('Ann', { options });
+      const bob = await join('Bob', { options });
+      assert.deepEqual([await transport(ann), await transport(bob)], [kind, kind]);
+      await systemLine(ann, 'Bob joined').waitFor();
+      await until('both see both', async () => `${await members(ann)}` === 'Ann,Bob' && `${await members(bob)}` === 'Ann,Bob');
 
-    await say(ann, 'Good morning');
-    await sees(bob, 'Good morning');
-    await sees(ann, 'Good morning');
-    await say(bob, 'two\nlines');
-    await sees(ann, 'two\nlines');
-    assert.equal(await outbox(ann).count(), 0);
+      await say(ann, 'Good morning');
+      await sees(bob, 'Good morning');
+      await sees(ann, 'Good morning');
+      await say(bob, 'two\nlines');
+      await sees(ann, 'two\nlines');
+      assert.equal(await outbox(ann).count(), 0);
 
-    // A tab that goes says so itself: nobody waits for its session to expire.
-    await bob.goto('about:blank');
-    await systemLine(ann, 'Bob left').waitFor();
-    await until('Ann is alone', async () => `${await members(ann)}` === 'Ann');
+      // A tab that goes says so itself: nobody waits for its session to expire.
+      await bob.goto('about:blank');
+      await systemLine(ann, 'Bob left').waitFor();
+      await until('Ann is alone', async () => `${await members(ann)}` === 'Ann');
+    });
+
+    it(`survives a restart of the server over ${kind}`, async () => {
+      const ann = await join('Ann', { options });
+      const bob = await join('Bob', { options });
+      await say(ann, 'before');
+      await sees(bob, 'before');
+
+      await killServer();
+      await Promise.all([reconnecting(ann), reconnecting(bob)]);
+      assert.equal(await ann.locator('#status').textContent(), 'Reconnecting…');
+      await say(ann, 'meanwhile');
+      await outbox(ann).getByText('Waiting for the connection').waitFor();
+      await bob.getByLabel('Message', { exact: true }).fill('half a sent');
+      await shot(ann, `reconnecting-${kind}`);
+
+      await startServer();
+      await Promise.all([connected(ann, RECOVERY), connected(bob, RECOVERY)]);
+      await sees(ann, 'meanwhile');
+      assert.equal(await outbox(ann).count(), 0);
+      assert.equal(await bob.getByLabel('Message', { exact: true }).inputValue(), 'half a sent');
+      await sees(bob, 'meanwhile');
+      await until('both are members again', async () => `${await members(ann)}` === 'Ann,Bob' && `${await members(bob)}` === 'Ann,Bob');
+      await say(bob, 'after');
+      await sees(ann, 'after');
+      await sees(ann, 'before');
+      // A server that is down is no reason to give WebSocket up.
+      assert.deepEqual([await transport(ann), await transport(bob)], [kind, kind]);
+    });
+  }
+
+  it('holds the connects of two tabs of one browser, over a socket each', async () => {
+    const context = await newContext();
+    const ann = await join('Ann', { context });
+    const bob = await join('Bob', { context });
+    await until('both are held', () => held(ann).length > 0 && held(bob).length > 0);
+    await say(ann, 'from Ann');
+    await sees(bob, 'from Ann');
+    await say(bob, 'from Bob');
+    await sees(ann, 'from Bob');
+    for (const page of [ann, bob]) {
+      assert.equal(await page.locator('#status').textContent(), 'Connected');
+      assert.equal(held(page).length, 1, 'no event ends the connect');
+      assert.equal(page.traffic.received.some(({ advice }) => advice?.['multiple-clients']), false);
+    }
   });
 
-  it('works with two tabs of one browser', async () => {
-    const context = await newContext();
+  it('works with two tabs of one browser that poll', async () => {
+    const context = await newContext(POLLING);
     const ann = await join('Ann', { context });
     const bob = await join('Bob', { context });
     for (const turn of [1, 2, 3]) {
@@ -263,7 +344,7 @@ describe('chat example', { timeout: 300_000 }, () => {
 
   it('treats markup in messages and names as text', async () => {
     const ann = await join('Ann');
-    const bob = await join('Bob');
+    const bob = await join('Bob', { options: POLLING });
     for (const text of ['<img src=x onerror="alert(1)">', '<script>alert(2)</script>', '<b>bold</b> & &amp;', '</li></ol><h1>out</h1>']) {
       await say(ann, text);
       await sees(bob, text);
@@ -304,51 +385,197 @@ describe('chat example', { timeout: 300_000 }, () => {
   });
 
   it('gives a name back to the tab that had it', async () => {
-    const ann = await join('Ann');
-    // As after a crash: the page goes without a disconnect.
-    await ann.route('**/cometd/disconnect', (route) => route.abort());
-    await ann.reload();
-    await connected(ann);
-    await until('Ann is back', async () => `${await members(ann)}` === 'Ann');
-  });
-
-  it('survives a restart of the server', async () => {
-    const ann = await join('Ann');
-    const bob = await join('Bob');
-    await say(ann, 'before');
-    await sees(bob, 'before');
-
-    await killServer();
-    await Promise.all([reconnecting(ann), reconnecting(bob)]);
-    assert.equal(await ann.locator('#status').textContent(), 'Reconnecting…');
-    await say(ann, 'meanwhile');
-    await outbox(ann).getByText('Waiting for the connection').waitFor();
-    await bob.getByLabel('Message', { exact: true }).fill('half a sent');
-    await shot(ann, 'reconnecting-desktop-light');
-
-    await startServer();
-    await Promise.all([connected(ann, RECOVERY), connected(bob, RECOVERY)]);
-    await sees(ann, 'meanwhile');
-    assert.equal(await outbox(ann).count(), 0);
-    assert.equal(await bob.getByLabel('Message', { exact: true }).inputValue(), 'half a sent');
-    await sees(bob, 'meanwhile');
-    await until('both are members again', async () => `${await members(ann)}` === 'Ann,Bob' && `${await members(bob)}` === 'Ann,Bob');
-    await say(bob, 'after');
-    await sees(ann, 'after');
-    await sees(ann, 'before');
+    const proxy = await newProxy();
+    const ann = await join('Ann', { proxy });
+    const bob = await join('Bob', { options: POLLING });
+    // As after a crash: the pages go without a disconnect.
+    proxy.freeze();
+    await bob.route('**/cometd/disconnect', (route) => route.abort());
+    for (const page of [ann, bob]) {
+      await page.reload();
+      await connected(page);
+      await until('both are members', async () => `${await members(page)}` === 'Ann,Bob');
+    }
   });
 
   it('marks a message whose request failed, and sends it again on demand', async () => {
+    const proxy = await newProxy();
+    const ann = await join('Ann', { proxy });
+    const bob = await join('Bob', { options: POLLING });
+    await until('Ann is idle', () => held(ann).length > 0);
+    proxy.cutWhenUsed();
+    await bob.route('**/cometd', (route) => route.abort(), { times: 1 });
+    for (const [page, other, text] of [[ann, bob, 'stubborn'], [bob, ann, 'also stubborn']]) {
+      await say(page, text);
+      await outbox(page).getByText('Not sent').waitFor();
+      await connected(page, RECOVERY);
+      await outbox(page).getByRole('button', { name: 'Retry' }).click();
+      await sees(other, text);
+      await sees(page, text);
+      assert.equal(await outbox(page).count(), 0);
+    }
+    assert.equal(await transport(ann), 'websocket');
+  });
+
+  it('needs one socket, and no request', async () => {
     const ann = await join('Ann');
+    await say(ann, 'hello');
+    await sees(ann, 'hello');
+    await ann.getByRole('button', { name: 'Sign out' }).click();
+    await ann.getByLabel('Your name').waitFor();
+    const { posts, sockets, sent } = ann.traffic;
+    assert.deepEqual([posts, sockets], [[], [`ws://127.0.0.1:${port}/cometd`]]);
+    assert.deepEqual(sent[0].supportedConnectionTypes, ['websocket', 'long-polling']);
+    assert.equal(on(sent, '/meta/connect').every(({ connectionType }) => connectionType === 'websocket'), true);
+    await until('the farewell is sent', () => sent.at(-1).channel === '/meta/disconnect');
+    // Signing in again is a beginning.
+    await ann.getByRole('button', { name: 'Join', exact: true }).click();
+    await connected(ann);
+    await say(ann, 'hello again');
+    await sees(ann, 'hello again');
+    assert.deepEqual([posts.length, sockets.length], [0, 2]);
+  });
+
+  for (const upgrades of ['refuse', 'strip', 'swallow']) {
+    it(`falls back to long-polling behind a proxy that would ${upgrades} upgrades`, async () => {
+      const proxy = await newProxy(upgrades);
+      const ann = await join('Ann', { proxy });
+      const bob = await join('Bob');
+      assert.deepEqual([await transport(ann), await transport(bob)], ['long-polling', 'websocket']);
+      for (const turn of [1, 2]) {
+        await say(ann, `from Ann ${turn}`);
+        await sees(bob, `from Ann ${turn}`);
+        await say(bob, `from Bob ${turn}`);
+        await sees(ann, `from Bob ${turn}`);
+      }
+      assert.equal(await ann.locator('#status').textContent(), 'Connected');
+      assert.equal(proxy.requests.filter((it) => it.startsWith('UPGRADE')).length, 1, 'once is enough');
+      assert.equal(ann.traffic.posts.filter((it) => it === '/cometd/handshake').length, 1);
+      assert.equal(await outbox(ann).count(), 0);
+      await ann.goto('about:blank');
+      await systemLine(bob, 'Ann left').waitFor();
+    });
+  }
+
+  it('can be cancelled while it looks for a way', async () => {
+    const proxy = await newProxy('swallow');
+    const ann = await newPage(await newContext());
+    const { posts, sent } = recorded(ann);
+    await signIn(ann, 'Ann', '', proxy.port);
+    await until('a socket is opening', () => proxy.requests.includes('UPGRADE /cometd'));
+    await ann.getByRole('button', { name: 'Cancel' }).click();
+    proxy.upgrades = 'pass';
+    await ann.getByRole('button', { name: 'Join', exact: true }).click();
+    await connected(ann);
+    assert.deepEqual([await transport(ann), posts.length, on(sent, '/meta/handshake').length], ['websocket', 0, 1]);
+  });
+
+  it('takes its leave of a session that it gets after all', async () => {
+    const ann = await newPage(await newContext());
+    const sent = [];
+    let late = null;
+    await ann.routeWebSocket('**/cometd', (socket) => {
+      const onward = socket.connectToServer();
+      socket.onMessage((text) => {
+        sent.push(...JSON.parse(text));
+        onward.send(text);
+      });
+      onward.onMessage((text) => (late ??= () => socket.send(text)));
+    });
+    await signIn(ann, 'Ann');
+    await until('the handshake is answered', () => late);
+    await ann.getByRole('button', { name: 'Cancel' }).click();
+    late();
+    await until('the session is ended', () => on(sent, '/meta/disconnect').length === 1);
+    // Without that the name would still be taken.
+    await join('Ann');
+  });
+
+  it('goes on with its session over another socket', async () => {
+    const proxy = await newProxy();
+    const ann = await join('Ann', { proxy });
     const bob = await join('Bob');
-    await ann.route('**/cometd', (route) => route.abort(), { times: 1 });
-    await say(ann, 'stubborn');
-    await outbox(ann).getByText('Not sent').waitFor();
+    const said = [];
+    const tell = async (text) => {
+      await say(bob, text);
+      said.push(text);
+    };
+    for (const turn of [1, 2, 3]) {
+      await tell(`before cut ${turn}`);
+      await sees(ann, `before cut ${turn}`);
+      // A socket that worked once is tried again, even if that fails at first.
+      if (turn === 3) proxy.upgrades = 'refuse';
+      const count = proxy.requests.length;
+      proxy.cut();
+      await reconnecting(ann);
+      await tell(`during cut ${turn}`);
+      if (turn === 3) {
+        await until('an upgrade was refused', () => proxy.requests.length > count);
+        proxy.upgrades = 'pass';
+      }
+      await connected(ann, RECOVERY);
+      await tell(`after cut ${turn}`);
+      await sees(ann, `after cut ${turn}`);
+      await say(ann, `from Ann ${turn}`);
+      said.push(`from Ann ${turn}`);
+      await sees(bob, `from Ann ${turn}`);
+    }
+    for (const page of [ann, bob]) {
+      await until('all is there once, in order', async () => {
+        const texts = await log(page).locator('.message .text').allTextContents();
+        return JSON.stringify(texts) === JSON.stringify(said);
+      });
+    }
+    const { posts, sockets, sent } = ann.traffic;
+    assert.deepEqual([posts.length, sockets.length], [0, 5]);
+    assert.equal(on(sent, '/meta/handshake').length, 1);
+    assert.equal(new Set(sent.slice(1).map(({ clientId }) => clientId)).size, 1);
+    assert.equal(await transport(ann), 'websocket');
+    assert.equal(await systemLine(bob, 'Ann').count(), 0, 'nobody noticed');
+  });
+
+  it('notices that its socket has died in silence', async () => {
+    const proxy = await newProxy();
+    const ann = await newPage(await newContext());
+    await ann.clock.install();
+    Object.assign(ann, { traffic: recorded(ann) });
+    await signIn(ann, 'Ann', '', proxy.port);
+    await connected(ann);
+    const bob = await join('Bob');
+    await until('Ann is idle', () => held(ann).length > 0);
+    await systemLine(ann, 'Bob joined').waitFor();
+
+    proxy.freeze();
+    await say(bob, 'into the void');
+    // Longer than the server holds a connect and the client waits for the answer.
+    await ann.clock.fastForward(41_000);
+    await reconnecting(ann);
     await connected(ann, RECOVERY);
-    await outbox(ann).getByRole('button', { name: 'Retry' }).click();
-    await sees(bob, 'stubborn');
-    await sees(ann, 'stubborn');
-    assert.equal(await outbox(ann).count(), 0);
+    await say(bob, 'out of it');
+    await sees(ann, 'out of it');
+    assert.deepEqual([ann.traffic.posts.length, ann.traffic.sockets.length], [0, 2]);
+  });
+
+  it('moves on to long-polling when its socket breaks and upgrades stay blocked', async () => {
+    const proxy = await newProxy();
+    const ann = await join('Ann', { proxy });
+    const bob = await join('Bob');
+    assert.equal(await transport(ann), 'websocket');
+    proxy.upgrades = 'refuse';
+    proxy.cut();
+    await reconnecting(ann);
+    await say(ann, 'meanwhile');
+    await until('Ann is connected', async () => {
+      // Cuts the pauses between the attempts short.
+      await ann.evaluate(() => dispatchEvent(new Event('online')));
+      return (await ann.locator('body').getAttribute('data-state')) === 'connected';
+    });
+    assert.equal(await transport(ann), 'long-polling');
+    await sees(bob, 'meanwhile');
+    await sees(ann, 'meanwhile');
+    await say(bob, 'welcome back');
+    await sees(ann, 'welcome back');
+    await until('both are members', async () => `${await members(ann)}` === 'Ann,Bob' && `${await members(bob)}` === 'Ann,Bob');
   });
 
   it('looks right on phone and desktop, in light and dark', async () => {

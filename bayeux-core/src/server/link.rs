@@ -112,10 +112,10 @@ impl Link {
     pub(super) fn unpark(&mut self) -> Option<Box<Payload>> {
         match &mut self.state {
             LinkState::Socket(socket) => socket.unpark(),
-            LinkState::Working(_) => match core::mem::replace(&mut self.state, LinkState::Open) {
-                LinkState::Working(payload) => Some(payload),
-                _ => None,
-            },
+            LinkState::Working(_) => {
+                let working = core::mem::replace(&mut self.state, LinkState::Open);
+                if let LinkState::Working(payload) = working { Some(payload) } else { None }
+            }
             LinkState::Open
             | LinkState::Held { .. }
             | LinkState::Answering(_)

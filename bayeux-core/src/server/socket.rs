@@ -100,13 +100,11 @@ impl Socket {
     }
 
     pub(super) fn unpark(&mut self) -> Option<Box<Payload>> {
-        match core::mem::replace(&mut self.intake, Intake::Walking) {
-            Intake::Parked(payload) => Some(payload),
-            other => {
-                self.intake = other;
-                None
-            }
+        if !matches!(self.intake, Intake::Parked(_)) {
+            return None;
         }
+        let parked = core::mem::replace(&mut self.intake, Intake::Walking);
+        if let Intake::Parked(payload) = parked { Some(payload) } else { None }
     }
 
     /// The payload is a connect, which is held; all that is left of it is its id.

@@ -28,16 +28,32 @@
  *   its promise rejects, and the application decides. Only `402` (session unknown) proves that the server did
  *   nothing, so such a message goes back to the head of the queue.
  *
- * A transport is an object with three members; `LongPolling` below is one, a WebSocket can be another:
+ * How messages travel:
+ *
+ * `new BayeuxClient({ transports })` names the ways there are, best first: WebSocket, else long-polling. The
+ * first one that makes a session is taken, and kept when it breaks later on: the session goes on over a new
+ * socket. So where upgrades are blocked, the handshake goes out a second time, by long-polling, and everything
+ * else follows it there. While nothing works, nothing is decided: a server that is down says nothing about
+ * WebSocket. The question is open again with the next `connect()`, and after some failures in a row, because
+ * the device may be in another network by now.
+ *
+ * A transport is made for one `connect()`, from the URL, and has four members; `WebSocketTransport` and
+ * `LongPolling` below are such:
  *
  * - `type`: the connection type to announce;
  * - `send(messages, { timeout, signal, last })`: a promise of the incoming messages that answer these (events
- *   may be among them); rejects when the answer did not come. `last` says that the page may be about to go;
- * - `receive`: a function, set by the client, to be called with messages that answer nothing (pushed events).
+ *   may be among them); rejects when the answer did not come. `last` says that the page may be about to go:
+ *   the messages must be on their way when `send` returns, and nobody waits for the answer;
+ * - `receive`: a function, set by the client, to be called with messages that answer nothing (pushed events);
+ * - `close()`: what is on its way may still be answered, then the connection ends.
  */
 
 /** Time for the network and the server on top of what the server holds a request on purpose. */
 const NETWORK_DELAY = 10_000;
+/** The page came from the same server just now: a socket that takes longer than this to open is blocked. */
+const OPENING_TIME = 5_000;
+/** So many failures in a row put the choice of the transport in question. */
+const PATIENCE = 4;
 const BACKOFF_STEP = 1_000;
 const BACKOFF_LIMIT = 30_000;
 /** Keeps a batch well below what servers accept, however much was queued during an outage. */
@@ -70,7 +86,8 @@ function* patterns(channel) {
 }
 
 export class BayeuxClient {
-  #transport;
+  #makeTransport;
+  #transport = null;
   #onstate;
   #state = 'disconnected';
   #ext;
@@ -90,14 +107,18 @@ export class BayeuxClient {
   #next = null;
   #held = new AbortController();
 
-  constructor({ url = '/cometd', transport = new LongPolling(url), onstate = () => {} } = {}) {
+  constructor({ url = '/cometd', transports = [WebSocketTransport, LongPolling], onstate = () => {} } = {}) {
     this.#onstate = onstate;
-    this.#transport = transport;
-    transport.receive = (messages) => this.#receive(messages);
+    this.#makeTransport = () => new Negotiated(transports.map((Transport) => new Transport(url)));
   }
 
   get state() {
     return this.#state;
+  }
+
+  /** The connection type in use; before the first answer, the one that is hoped for. */
+  get transport() {
+    return this.#transport?.type ?? null;
   }
 
   /** Starts a session; `ext` goes with this handshake and with those that replace a lost session. */
@@ -105,6 +126,9 @@ export class BayeuxClient {
     this.disconnect();
     this.#ext = ext;
     this.#failures = 0;
+    const transport = this.#makeTransport();
+    transport.receive = (messages) => transport === this.#transport && this.#receive(messages);
+    this.#transport = transport;
     this.#setState('connecting', { failures: 0 });
     this.#handshake();
   }
@@ -160,15 +184,16 @@ export class BayeuxClient {
 
   async #handshake() {
     const life = this.#life;
+    const transport = this.#transport;
     this.#clientId = null;
     this.#proven = false;
     this.#advice = { ...DEFAULT_ADVICE };
-    const request = { channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: [this.#transport.type] };
+    const request = { channel: '/meta/handshake', version: '1.0', supportedConnectionTypes: transport.types };
     if (this.#ext) request.ext = this.#ext;
     const reply = await this.#ask(request, NETWORK_DELAY);
     if (life !== this.#life) {
       // Cancelled meanwhile: a session that nobody wants shall not linger on the server.
-      if (reply?.successful) this.#farewell(reply.clientId);
+      if (reply?.successful) this.#farewell(reply.clientId, transport);
       return;
     }
     if (!reply) return this.#fail();
@@ -176,7 +201,7 @@ export class BayeuxClient {
     if (!reply.successful) return reconnect === 'none' ? this.#end('denied', refusal(reply)) : this.#fail();
     if (reconnect === 'none') return this.#end('server');
     const types = reply.supportedConnectionTypes;
-    if (Array.isArray(types) && !types.includes(this.#transport.type)) return this.#end('unsupported');
+    if (Array.isArray(types) && !types.includes(transport.type)) return this.#end('unsupported');
 
     this.#clientId = reply.clientId;
     this.#resubscribe();
@@ -231,6 +256,7 @@ export class BayeuxClient {
   #end(reason, error = null) {
     this.#stop();
     this.#clientId = null;
+    this.#transport.close();
     this.#setState('disconnected', { reason, error });
     for (const entry of this.#queue.splice(0)) entry.reject(error ?? new BayeuxError('disconnected'));
   }
@@ -243,10 +269,10 @@ export class BayeuxClient {
     this.#held.abort();
   }
 
-  #farewell(clientId) {
+  #farewell(clientId, transport = this.#transport) {
     if (!clientId) return;
     const message = { channel: '/meta/disconnect', clientId, id: this.#id() };
-    this.#transport.send([message], { timeout: NETWORK_DELAY, last: true }).catch(() => {});
+    transport.send([message], { timeout: NETWORK_DELAY, last: true }).catch(() => {});
   }
 
   #later(delay, action) {
@@ -385,9 +411,12 @@ export class BayeuxClient {
     const replies = new Map();
     for (const message of incoming) {
       const meta = String(message.channel).startsWith('/meta/');
-      if (message.advice && life === this.#life) this.#advice = { ...DEFAULT_ADVICE, ...message.advice };
       // Ids come back as strings, even from servers that got a number.
-      if (!('data' in message) && ids.has(String(message.id))) replies.set(String(message.id), message);
+      const awaited = !('data' in message) && ids.has(String(message.id));
+      // Over a socket comes the answer to a request that was given up, too: its advice is outdated.
+      if ('successful' in message && !awaited) continue;
+      if (message.advice && life === this.#life) this.#advice = { ...DEFAULT_ADVICE, ...message.advice };
+      if (awaited) replies.set(String(message.id), message);
       else if (message.channel === '/meta/disconnect' && life === this.#life) this.#end('server');
       else if (!meta && 'data' in message) this.#dispatch(message);
     }
@@ -405,6 +434,183 @@ export class BayeuxClient {
         }
       }
     }
+  }
+}
+
+/** Takes the first transport that works. */
+class Negotiated {
+  receive = () => {};
+  #transports;
+  #present;
+  #settled = false;
+  #failures = 0;
+  #closed = false;
+
+  constructor(transports) {
+    this.#transports = transports;
+    [this.#present] = transports;
+    for (const transport of transports) transport.receive = (messages) => this.receive(messages);
+  }
+
+  get type() {
+    return this.#present.type;
+  }
+
+  get types() {
+    return this.#transports.map(({ type }) => type);
+  }
+
+  async send(messages, options) {
+    // Only handshakes and connects do no harm when the server gets them twice. Unless one of these was
+    // answered there is nothing else to send, but a farewell, which goes where the session was last.
+    const harmless = /^\/meta\/(handshake|connect)$/.test(messages[0].channel);
+    if (!this.#settled && harmless) return this.#negotiate(messages, options);
+    try {
+      const incoming = await this.#present.send(messages, options);
+      this.#failures = 0;
+      return incoming;
+    } catch (error) {
+      if (!options.signal?.aborted) this.#failures += 1;
+      if (this.#failures >= PATIENCE) this.#settled = false;
+      throw error;
+    }
+  }
+
+  async #negotiate(messages, options) {
+    let failure;
+    for (const transport of this.#transports) {
+      const { type } = transport;
+      const fitting = messages.map((it) => ('connectionType' in it ? { ...it, connectionType: type } : it));
+      try {
+        const incoming = await transport.send(fitting, options);
+        this.#present = transport;
+        // A session that was made over a socket is unknown over HTTP, and so is any to a server that has just
+        // come back. Then a handshake follows, which may try the better ways again.
+        this.#settled = incoming.some(({ successful }) => successful);
+        this.#failures = 0;
+        return incoming;
+      } catch (error) {
+        failure = error;
+      }
+      if (this.#closed || options.signal?.aborted) break;
+    }
+    throw failure;
+  }
+
+  close() {
+    this.#closed = true;
+    for (const transport of this.#transports) transport.close();
+  }
+}
+
+/** One socket for all payloads; the server pushes events, and holds a connect as a mere sign of life. */
+export class WebSocketTransport {
+  type = 'websocket';
+  receive = () => {};
+  #url;
+  #socket = null;
+  #opening;
+  /** What waits for the socket to open, or for answers; in the order of sending. */
+  #requests = new Set();
+  #closed = false;
+
+  constructor(url) {
+    this.#url = new URL(url.replace(/\/$/, ''), document.baseURI);
+    this.#url.protocol = this.#url.protocol === 'https:' ? 'wss:' : 'ws:';
+  }
+
+  send(messages, { timeout, signal, last = false }) {
+    return new Promise((resolve, reject) => {
+      const unanswered = new Set(messages.map(({ id }) => id));
+      const request = { text: JSON.stringify(messages), last, sent: false, unanswered, answers: [] };
+      // Nothing says that a connection is dead, but the silence of a server that owes an answer.
+      const timer = setTimeout(() => this.#drop(new Error('no answer in time')), timeout);
+      const abort = () => request.end(new Error('given up'));
+      request.end = (error = null) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        this.#requests.delete(request);
+        if (error) reject(error);
+        else resolve(request.answers);
+        this.#closeWhenDone();
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#requests.add(request);
+      try {
+        this.#socket ??= this.#open();
+      } catch (error) {
+        request.end(error);
+        return;
+      }
+      if (this.#socket.readyState === WebSocket.OPEN) this.#write(request);
+    });
+  }
+
+  close() {
+    this.#closed = true;
+    for (const request of [...this.#requests]) {
+      if (!request.sent && !request.last) request.end(new Error('closed'));
+    }
+    this.#closeWhenDone();
+  }
+
+  /** Throws where there are no WebSockets at all. */
+  #open() {
+    const socket = new WebSocket(this.#url);
+    this.#opening = setTimeout(() => this.#drop(new Error('not open in time')), OPENING_TIME);
+    socket.onopen = () => {
+      clearTimeout(this.#opening);
+      for (const request of [...this.#requests]) this.#write(request);
+    };
+    socket.onmessage = ({ data }) => this.#read(data);
+    // This is also how it ends when it could not be opened.
+    socket.onclose = ({ code, reason }) => this.#drop(new Error(`closed with ${code} ${reason}`));
+    return socket;
+  }
+
+  #write(request) {
+    this.#socket.send(request.text);
+    request.sent = true;
+    if (request.last) request.end();
+  }
+
+  #read(text) {
+    let messages;
+    try {
+      messages = JSON.parse(text);
+    } catch { /* treated as what it is: no array */ }
+    if (!Array.isArray(messages)) {
+      this.#drop(new Error('not a Bayeux payload'));
+      return;
+    }
+    for (const message of messages) {
+      const id = 'data' in message ? null : String(message.id);
+      const request = [...this.#requests].find(({ unanswered }) => unanswered.has(id));
+      if (!request) {
+        this.receive([message]);
+        continue;
+      }
+      request.answers.push(message);
+      request.unanswered.delete(id);
+      if (request.unanswered.size === 0) request.end();
+    }
+  }
+
+  #closeWhenDone() {
+    if (this.#closed && this.#requests.size === 0) this.#drop(new Error('closed'));
+  }
+
+  /** Has done with this socket; the next message opens another one. */
+  #drop(error) {
+    clearTimeout(this.#opening);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket) {
+      Object.assign(socket, { onopen: null, onmessage: null, onclose: null });
+      // Closing comes after what was sent, even if the page is gone by then.
+      socket.close();
+    }
+    for (const request of [...this.#requests]) request.end(error);
   }
 }
 
@@ -444,4 +650,7 @@ export class LongPolling {
       signal?.removeEventListener('abort', abort);
     }
   }
+
+  /** There is nothing to close: the browser looks after its connections itself. */
+  close() {}
 }

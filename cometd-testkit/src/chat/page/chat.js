@@ -746,7 +746,7 @@ function denial({ reason, error }) {
   if (error?.reason === 'name_taken') return `“${me}” is taken. Please choose another name.`;
   if (error?.reason === 'name_invalid') return 'The server does not accept this name. Use letters, digits, spaces or . _ -';
   if (reason === 'denied') return `The server refused: ${error ? refusalText(error) : 'no reason given'}.`;
-  if (reason === 'unsupported') return 'The server does not speak long-polling.';
+  if (reason === 'unsupported') return 'The server speaks neither WebSocket nor long-polling.';
   return 'The server ended your session. Perhaps you signed in somewhere else.';
 }
 
@@ -754,6 +754,8 @@ function stateChanged(name, detail) {
   const before = state.name;
   state = { name, ...detail };
   document.body.dataset.state = name;
+  if (name === 'connected') document.body.dataset.transport = client.transport;
+  else delete document.body.dataset.transport;
   const connecting = name === 'connecting';
   $('sign-in').disabled = connecting;
   $('sign-in').textContent = connecting ? 'Joining…' : 'Join';
