@@ -2,7 +2,7 @@
 //!
 //! - [`sim`]: a runtime with virtual time, seeded randomness and an executor that misses nothing;
 //!   any application of the server runs on it unchanged, without sleeping.
-//! - [`wire`]: HTTP clients in memory.
+//! - [`wire`]: HTTP clients in memory; [`socket`]: WebSocket clients in memory.
 //! - [`chat`]: the example application, with its web page.
 //! - [`testbed`]: one small application that shows every capability of the server over the wire,
 //!   hosted by each adapter for black-box tests.
@@ -29,5 +29,6 @@
 
 pub mod chat;
 pub mod sim;
+pub mod socket;
 pub mod testbed;
 pub mod wire;

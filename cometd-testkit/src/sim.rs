@@ -270,6 +270,11 @@ impl<T> Spawned<T> {
         self.result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether the task has ended.
+    pub fn is_over(&self) -> bool {
+        !self.sim.lock().tasks.contains_key(&self.id)
+    }
+
     /// Puts an output back that was only looked at.
     pub(crate) fn put_back(&self, output: T) {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);

@@ -46,6 +46,14 @@ impl Client {
         Self { sim: sim.clone(), bayeux: bayeux.clone(), cookie: RefCell::new(None) }
     }
 
+    pub(crate) fn sim(&self) -> &Sim {
+        &self.sim
+    }
+
+    pub(crate) fn bayeux(&self) -> &Bayeux {
+        &self.bayeux
+    }
+
     /// Another tab of the same browser: it starts with the same cookie.
     pub fn tab(&self) -> Self {
         Self { sim: self.sim.clone(), bayeux: self.bayeux.clone(), cookie: self.cookie.clone() }
@@ -69,7 +77,7 @@ impl Client {
             match bayeux.plan(&head) {
                 Plan::Answer(response) => (response, Receipt::default()),
                 Plan::Exchange(exchange) => bayeux.exchange(exchange, head, body).await,
-                // Sockets are opened with `Socket::open`; here the answer is all there is.
+                // Sockets are opened with `Client::socket`; here the answer is all there is.
                 Plan::Upgrade(upgrade) => (upgrade.into_response(), Receipt::default()),
             }
         });

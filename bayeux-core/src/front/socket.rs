@@ -7,7 +7,8 @@
 //!
 //! One payload is read ahead of the one that is being processed, and no more: a client that sends
 //! without reading is held back by its own connection, and one that goes away while the application
-//! decides is noticed. One parcel is written at a time; what is queued meanwhile stays in the
+//! decides is noticed. (What was read ahead on a connection that breaks is not processed: nobody
+//! has accepted it yet.) One parcel is written at a time; what is queued meanwhile stays in the
 //! machine, within its bounds, and leaves together in the next.
 
 use alloc::sync::Arc;
