@@ -69,6 +69,11 @@ impl Session {
         self.look(|view| view.queue_messages()).unwrap_or_default()
     }
 
+    /// What these events cost, in bytes.
+    pub fn queue_bytes(&self) -> usize {
+        self.look(|view| view.queue_bytes()).unwrap_or_default()
+    }
+
     fn look<T>(&self, look: impl FnOnce(SessionView<'_>) -> T) -> Option<T> {
         self.bayeux.with_server(|server| server.session(self.id).map(look))
     }

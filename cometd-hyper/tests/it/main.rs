@@ -10,3 +10,5 @@ mod http2;
 mod mounting;
 mod peer;
 mod shutdown;
+mod socket;
+mod websocket;

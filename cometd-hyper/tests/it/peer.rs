@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use cometd_hyper::bayeux_core::SessionId;
+use cometd_hyper::bayeux_core::front::Builder;
 use cometd_hyper::{Bayeux, ServeOptions, serve, start};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +22,15 @@ impl Running {
     pub(crate) async fn new(configure: impl FnOnce(&mut ServeOptions)) -> Self {
         let mut options = ServeOptions::default();
         configure(&mut options);
-        let bayeux = start(Bayeux::builder()).unwrap();
+        Self::serve(Bayeux::builder(), options).await
+    }
+
+    pub(crate) async fn with(builder: Builder) -> Self {
+        Self::serve(builder, ServeOptions::default()).await
+    }
+
+    async fn serve(builder: Builder, options: ServeOptions) -> Self {
+        let bayeux = start(builder).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
