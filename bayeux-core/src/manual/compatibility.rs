@@ -12,7 +12,7 @@
 //! tables list every deliberate difference from one of the two. What the NodeJS server does was seen
 //! on the wire; what the Java server does was read in its source and tests. "Same" means: as here.
 //! The last column names the test that pins what is done here, in the test kit's `nodejs_wire` (names that begin with `c`,
-//! and `limits`) or `java_behaviours` (names that begin with `b` or `issue`).
+//! and `limits`), `java_behaviours` (names that begin with `b` or `issue`) or `websocket`, or in the core's own `it`.
 //!
 //! # Handshake
 //!
@@ -145,6 +145,28 @@
 //! | a request behind a held one on the same connection | answered after it | never answered | answered after it | | `c56_a_publish_behind_a_held_connect_is_answered` |
 //! | callback-polling | on | not there | off by default; with `/**/` in front, `nosniff` and `Content-Disposition` when on | its answers can be read by any page | `b174_b176_a_whole_conversation` |
 //!
+//! # WebSocket
+//!
+//! The NodeJS server has none, so this is about the Java server alone.
+//!
+//! | topic | Java | here | why | test |
+//! | --- | --- | --- | --- | --- |
+//! | pages of other origins | accepted: a hook decides, and says yes | 403 unless the origin is listed or the server's own | browsers open sockets to any server, with its cookies; no preflight asks first | `foreign_origins_are_refused_unless_they_are_listed` |
+//! | a sub-protocol that nobody configured | accepted, none selected | the first one offered is selected | browsers fail the connection otherwise | `a_sub_protocol_is_required_or_the_first_one_taken` |
+//! | mistakes of the peer | 1011 for all of them | 1002, 1003, 1007, 1008, 1009: see `ws::Close` | they are no internal errors | `what_is_no_payload_ends_the_socket_with_a_code_and_leaves_the_session` |
+//! | binary messages | ignored | closed with 1003 | a client that waits for an answer learns why there is none | `a_violation_of_the_frames_ends_the_socket` |
+//! | a connect among other messages | may be held, and the replies of the others with it | not held | clients wait for the others' replies | `a_connect_among_other_messages_is_not_held` |
+//! | the server's disconnect without a held connect | queued, and not sent | sent at once | | `the_servers_disconnect_reaches_a_client_without_a_held_connect` |
+//! | a lost connection with a held connect | noticed when the connect's time is up; events until then are lost | noticed at once: the expiry starts; what was not written is kept | as over HTTP | `a_lost_socket_leaves_its_session_until_the_deadline`, `what_was_not_written_comes_on_the_next_socket` |
+//! | a connect that is still being processed when its session moves to another socket | may be held there | gets no answer | the session is held where its client is | `a_connect_that_was_decided_about_while_its_session_moved_on_is_not_held` |
+//! | a peer that does not read | buffered without a bound, until a write fails | one parcel is written at a time, what waits is in the queue and counted | | `a_client_that_reads_nothing_is_bounded_and_holds_up_nobody` |
+//! | a silent peer | the container's idle timeout, 5 min or none | pinged after 45 s, closed with 1001 after 75 s | half-open connections are found out; a heartbeat alone would take `timeout` and more | `a_silent_peer_is_pinged_and_given_up_if_it_stays_silent` |
+//! | a socket without a session | stays for as long as its container lets it | closed after 75 s without a message, pings notwithstanding | it is of no use to anybody | `a_socket_that_nobody_makes_a_session_on_is_closed_whatever_it_sends_besides` |
+//! | the end of the server | closed with 1000 | held connects are answered with advice, then closed with 1001 | as over HTTP | `a_draining_server_answers_held_connects_and_closes` |
+//! | a session of HTTP goes on over WebSocket | by its `clientId` | the same, unless `ws_require_handshake_per_connection` | | `a_session_of_http_may_go_on_over_websocket` |
+//! | an HTTP message of a session that is on a WebSocket | answered there; advice for a new transport | answered there; the socket stays the session's until a connect comes over HTTP | a page that says goodbye by a beacon does not move | the same |
+//! | several events in one text | replies share a text, events are sent one by one | the same; a text is also bounded in bytes (`ws.max_frame_bytes`) | clients have bounds, too | `events_share_a_text_as_far_as_it_goes` |
+//!
 //! # Bounds
 //!
 //! Both servers leave nearly everything open. Here everything that a client can make grow has a
@@ -159,6 +181,7 @@
 //! | channels | `403:too_many_channels:create_denied`, `403:too_many_channels:channel_create_denied` | `channels_are_bounded` |
 //! | sessions | `503::too_many_sessions`, advice to handshake again after `max_interval` | `sessions_are_bounded_and_the_advice_is_to_come_back` |
 //! | open questions, in all and of one session | denied, or deleted, with the reason `too_many_questions` | `open_questions_are_bounded_for_each_session` |
+//! | bytes of a WebSocket's message | closed with 1009 | `a_violation_of_the_frames_ends_the_socket` |
 //! | events queued for a session: 10,000 or 1 MiB | the session is removed (default), or the oldest event, the new one, or the oldest of the same channel is dropped; on the Java server a listener decides, and without one there is no bound | `b154_a_full_queue_removes_the_session_unless_it_is_said_otherwise`, `b154_a_queue_is_bounded_in_bytes_too` |
 //!
 //! # Options
@@ -174,9 +197,8 @@
 //! | what | what a client sees today | test |
 //! | --- | --- | --- |
 //! | the acknowledgement extension | no `ext.ack` in any reply, by which clients know; ordinary delivery | `c42_asking_for_acknowledgements_gets_an_ordinary_session` to `c45_no_number_is_returned_that_could_lose_an_event` |
-//! | the WebSocket transport | `websocket` is not among the `supportedConnectionTypes`; an upgrade gets 405, or 400 where callback-polling is on | `c51_jsonp_upgrades_forms_and_plain_text` |
 //! | the extensions activity, timesync, timestamp, binary | their members of `ext` are ignored | - |
-//! | events that a handler delivers when a session is added, with `allow_message_delivery_during_handshake` | they come with the first connect: the handshake is answered before the handlers are told; drivers of the machine can do it | `b024_b025_through_the_front_they_wait_in_any_case`, `b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed` |
+//! | events that a handler delivers when a session is added, with `allow_message_delivery_during_handshake` | they come with the first connect, or over WebSocket right after the handshake's reply, uncounted: the handshake is answered before the handlers are told; drivers of the machine can do it | `b024_b025_through_the_front_they_wait_in_any_case`, `b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed` |
 //!
 //! For applications there are no extensions, authorizers, local sessions and annotated services
 //! yet.

@@ -10,6 +10,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("codec", &["crate::server", "crate::http", "crate::front", "std::"]),
     ("server", &["crate::codec", "crate::http", "crate::front", "serde", "std::"]),
     ("http", &["crate::server", "crate::front", "std::thread", "std::time"]),
+    ("ws", &["crate::server", "crate::front", "std::thread", "std::time"]),
     ("front", &["tokio", "async_io", "hyper", "std::thread", "std::time", "std::net"]),
 ];
 
