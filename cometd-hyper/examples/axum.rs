@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         incoming.reply(&format!("Hello, {name}!"))
     });
 
-    let count = bayeux.clone();
+    let (count, ending) = (bayeux.clone(), bayeux.clone());
     let router = Router::new()
         .route("/sessions", get(move || async move { count.sessions().len().to_string() }))
         // The router has to have a fallback before the layer, or the layer sees only `/sessions`.
@@ -35,8 +35,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 std::future::pending().await
             }
             // Answers held connects, which would otherwise keep the server from ending.
-            bayeux.drain(std::time::Duration::from_secs(2));
+            ending.drain(std::time::Duration::from_secs(2));
         })
         .await?;
+    // axum does not wait for WebSockets, which are no requests any more.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(10), bayeux.idle()).await;
     Ok(())
 }

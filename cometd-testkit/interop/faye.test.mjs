@@ -2,77 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import faye from 'faye';
+import { Client, denied, settle } from './faye.mjs';
 import { testbed } from './testbed.mjs';
-import { until, within, SOON } from './waiting.mjs';
-
-// Faye takes a proxy from these for local addresses, too, and knows no `no_proxy`.
-for (const name of ['http_proxy', 'HTTP_PROXY']) delete process.env[name];
-
-class Client {
-  received = [];
-  sent = [];
-  /** What the subscriptions' callbacks got, as pairs of channel and data. */
-  events = [];
-
-  constructor(server, ext) {
-    // `retry` is the pause after a failed request, in seconds.
-    this.faye = new faye.Client(server.url, { retry: 0.1 });
-    for (const transport of ['in-process', 'websocket', 'eventsource', 'cross-origin-long-polling', 'callback-polling']) this.faye.disable(transport);
-    this.faye.addExtension({
-      incoming: (message, next) => next((this.received.push(message), message)),
-      outgoing: (message, next) => {
-        if (ext && message.channel === '/meta/handshake') message.ext = ext;
-        this.sent.push(message);
-        next(message);
-      },
-    });
-    server.last(() => this.close());
-  }
-
-  /** The session's id, once there is one. */
-  get id() {
-    return this.received.findLast(({ channel, successful }) => channel === '/meta/handshake' && successful)?.clientId;
-  }
-
-  data(channel) {
-    return this.events.filter(([name]) => name === channel).map(([, data]) => data);
-  }
-
-  async reach(channel, count) {
-    await until(() => this.data(channel).length >= count, `${count} events on ${channel}`);
-    return this.data(channel);
-  }
-
-  // Subscriptions and publications are like promises, but lack most of a promise's methods.
-  subscribe(channel) {
-    this.subscription = this.faye.subscribe(channel).withChannel((name, data) => this.events.push([name, data]));
-    return within(SOON, settled(this.subscription), `subscribed to ${channel}`);
-  }
-
-  publish(channel, data) {
-    return within(SOON, settled(this.faye.publish(channel, data)), `published on ${channel}`);
-  }
-
-  async close() {
-    const closing = this.faye.disconnect();
-    // A session that the server has ended is no failure here.
-    if (closing) await within(SOON, settled(closing).catch(() => {}), 'disconnected');
-    // Requests that failed are repeated for ever otherwise; there is no public way to stop that.
-    this.faye._dispatcher.close();
-  }
-}
-
-function settled(deferred) {
-  return new Promise((resolve, reject) => void deferred.then(() => resolve(), reject));
-}
-
-/** A roundtrip: what was to come before has come when it is over. */
-async function settle(client) {
-  for (const channel of ['/settle/one', '/settle/two', '/settle/three']) await client.publish(channel, {});
-}
-
-const denied = (pattern) => (error) => pattern.test(`${error.code}:${error.params.join()}:${error.message}`);
+import { until } from './waiting.mjs';
 
 describe('faye', { concurrency: true }, () => {
   it('subscribes, and publishes both ways', async (t) => {
@@ -145,7 +77,7 @@ describe('faye', { concurrency: true }, () => {
 
   it('does not try again when its handshake is denied', async (t) => {
     const server = await testbed(t);
-    const [client, other] = [new Client(server, { testbed: { deny: true } }), new Client(server)];
+    const [client, other] = [new Client(server, { ext: { testbed: { deny: true } } }), new Client(server)];
     // Faye tells nobody that a handshake was denied: the subscription stays open for ever.
     client.faye.subscribe('/a');
     await until(() => client.received.length > 0);

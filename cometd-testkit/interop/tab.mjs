@@ -23,26 +23,38 @@ adapt({
   },
 });
 
+/** The tab that is sending, and may open a WebSocket for that. */
+let opener;
+window.WebSocket = class extends window.WebSocket {
+  constructor(url, protocols) {
+    // Browsers send cookies along with an upgrade; this client does not.
+    const cookies = [...opener.browser.values()].join('; ');
+    super(url, protocols, cookies ? { headers: { Cookie: cookies } } : {});
+    opener.sockets.push(this);
+    this.addEventListener('close', ({ code }) => (this.code = code));
+  }
+};
+
 export class Tab {
   /** Every message from the server, in the order of arrival; connect replies with a time. */
   received = [];
   /** Every message to the server. */
   sent = [];
-  /** The same, one array for each HTTP response. */
+  /** The same, one array for each HTTP response, or for each frame. */
   responses = [];
+  /** The WebSockets that it has opened; those that are closed have a `code`. */
+  sockets = [];
 
-  constructor(server, { browser = new Map(), ...config } = {}) {
+  /** `transport` is the one and only, or `any`: WebSocket, with long-polling to fall back to. */
+  constructor(server, { browser = new Map(), transport = 'long-polling', ...config } = {}) {
+    this.browser = browser;
     this.client = new CometD();
-    // WebSocket would be preferred, and is not what is tested here.
-    this.client.unregisterTransport('websocket');
-    this.transport = this.client.findTransport('long-polling');
-    this.transport.context = browser;
-    const convert = this.transport.convertToMessages.bind(this.transport);
-    this.transport.convertToMessages = (text) => {
-      const messages = convert(text);
-      this.responses.push(messages);
-      return messages;
-    };
+    for (const type of ['websocket', 'long-polling', 'callback-polling']) {
+      if (transport === 'any' ? type === 'callback-polling' : type !== transport) this.client.unregisterTransport(type);
+    }
+    const transports = this.client.getTransportTypes().map((type) => this.client.findTransport(type));
+    transports.forEach((one) => this.#watch(one));
+    [this.transport] = transports;
     this.client.registerExtension('record', {
       incoming: (message) => {
         this.received.push(Object.assign(message, { at: Date.now() }));
@@ -56,6 +68,21 @@ export class Tab {
     this.client.configure({ url: server.url, logLevel: 'warn', backoffIncrement: 100, maxBackoff: 500, ...config });
     // A client whose server is gone for good would try again for ever.
     server.last(() => this.disconnect());
+  }
+
+  #watch(transport) {
+    transport.context = this.browser;
+    const convert = transport.convertToMessages.bind(transport);
+    transport.convertToMessages = (text) => {
+      const messages = convert(text);
+      this.responses.push(messages);
+      return messages;
+    };
+    const send = transport.send.bind(transport);
+    transport.send = (...args) => {
+      opener = this;
+      send(...args);
+    };
   }
 
   get id() {
