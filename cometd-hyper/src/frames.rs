@@ -110,7 +110,7 @@ impl Frames for Wire {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         let may_write = self.out.is_empty();
         let mut view = View { io: &mut self.io, cx, may_write };
-        Poll::Ready(match self.context.read(&mut view) {
+        let received = match self.context.read(&mut view) {
             Ok(Message::Text(text)) => Received::Text(text.into()),
             Ok(Message::Binary(_)) => Received::Violation(Close::BINARY),
             // The answer to a closing goes out with the next call, which then reports the end.
@@ -125,7 +125,11 @@ impl Frames for Wire {
             Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Received::End,
             Err(Error::Protocol(_)) => Received::Violation(Close::PROTOCOL),
             Err(_) => Received::End,
-        })
+        };
+        if received == Received::End && self.written == 0 {
+            self.out.clear();
+        }
+        Poll::Ready(received)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {

@@ -127,7 +127,7 @@ impl Client {
             Plan::Upgrade(_) => {
                 let line = Arc::new(Mutex::new(Line::default()));
                 let (sim, end) = (self.sim().clone(), Arc::clone(&line));
-                let frames = End { sim: sim.clone(), line: end, closing: None };
+                let frames = End { sim: sim.clone(), line: end, closing: None, ended: false };
                 let socket = self.bayeux().socket(head, frames);
                 let task = Some(sim.spawn(socket));
                 sim.settle();
@@ -297,6 +297,8 @@ struct End {
     sim: Sim,
     line: Arc<Mutex<Line>>,
     closing: Option<Pin<Box<SleepUntil>>>,
+    /// Whether the last thing was received that can be.
+    ended: bool,
 }
 
 impl End {
@@ -317,7 +319,14 @@ impl End {
 
 impl Frames for End {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
-        self.with(cx, |line| line.to_server.pop_front().map_or(Poll::Pending, Poll::Ready))
+        assert!(!self.ended, "nothing is received after the end");
+        let poll =
+            self.with(cx, |line| line.to_server.pop_front().map_or(Poll::Pending, Poll::Ready));
+        self.ended = matches!(poll, Poll::Ready(Received::Violation(_) | Received::End));
+        if poll == Poll::Ready(Received::End) {
+            self.line.lock().unwrap_or_else(PoisonError::into_inner).buffered.clear();
+        }
+        poll
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {

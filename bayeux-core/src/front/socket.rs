@@ -82,6 +82,9 @@ pub trait Frames: Send + Unpin {
 
     /// Ends the connection in good order: everything that was sent gets out, and the peer gets to
     /// see it. Bounded in time by the implementation, since a peer may never do its part.
+    ///
+    /// After [`Received::End`] a frame of which nothing is out must not get out any more: it is sent
+    /// again elsewhere.
     fn poll_close(&mut self, cx: &mut TaskContext<'_>) -> Poll<()>;
 }
 
@@ -173,6 +176,7 @@ impl<F: Frames> Future for Socket<F> {
                         return Poll::Pending;
                     }
                     self.end();
+                    return Poll::Ready(());
                 }
                 Stage::Ended => return Poll::Ready(()),
             }
@@ -276,7 +280,10 @@ impl<F: Frames> Socket<F> {
                 None
             }
             Received::End => {
-                self.lose();
+                // The peer may have closed in good order, and is to see that this side does, too.
+                self.leave(self.is_partly_written());
+                self.outgoing = None;
+                self.stage = Stage::Closing;
                 None
             }
         }
@@ -338,11 +345,15 @@ impl<F: Frames> Socket<F> {
 
     /// The connection is gone.
     fn lose(&mut self) {
-        // What the connection has begun to take may have arrived, and is not sent twice.
-        let before = self.outgoing.as_ref().map_or(u64::MAX, |it| it.before);
-        let delivered = self.is_writing_parcel() && self.frames.taken() > before;
-        self.leave(delivered);
+        self.leave(self.is_partly_written());
         self.end();
+    }
+
+    /// Whether the connection has begun to take the parcel: what may have arrived is not sent
+    /// twice.
+    fn is_partly_written(&self) -> bool {
+        let before = self.outgoing.as_ref().map_or(u64::MAX, |it| it.before);
+        self.is_writing_parcel() && self.frames.taken() > before
     }
 
     fn is_writing_parcel(&self) -> bool {
