@@ -39,6 +39,20 @@ pub enum ReplyChannel {
 }
 
 impl Reply {
+    /// A reply on `channel`, successful until it is said otherwise.
+    pub(crate) fn new(channel: ReplyChannel, id: Option<Json>) -> Self {
+        Self {
+            id,
+            channel,
+            outcome: Ok(()),
+            client: None,
+            subscription: None,
+            advice: None,
+            ext: None,
+            messages: None,
+        }
+    }
+
     /// A reply to `request`, successful until it is said otherwise.
     /// Takes from the request what only the reply needs.
     pub(crate) fn to(request: &mut Request) -> Self {
@@ -59,16 +73,7 @@ impl Reply {
             RequestKind::Connect { .. } => (ReplyChannel::Meta(Verb::Connect), None),
             RequestKind::Disconnect => (ReplyChannel::Meta(Verb::Disconnect), None),
         };
-        Self {
-            id: request.id.take(),
-            channel,
-            outcome: Ok(()),
-            client: None,
-            subscription,
-            advice: None,
-            ext: None,
-            messages: None,
-        }
+        Self { subscription, ..Self::new(channel, request.id.take()) }
     }
 
     /// The same reply, unsuccessful.

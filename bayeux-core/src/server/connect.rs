@@ -172,16 +172,7 @@ impl Server {
             | LinkState::Answering(_)
             | LinkState::Sent { .. } => return false,
         };
-        let reply = Reply {
-            id,
-            channel: ReplyChannel::Meta(Verb::Connect),
-            outcome: Ok(()),
-            client: None,
-            subscription: None,
-            advice: None,
-            ext: None,
-            messages: None,
-        };
+        let reply = Reply::new(ReplyChannel::Meta(Verb::Connect), id);
         let reply = self.connect_reply(key, reply);
         let mut answering =
             Answering { session: Some(key), replies: alloc::vec![reply], ..Answering::default() };

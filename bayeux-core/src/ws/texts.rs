@@ -95,16 +95,7 @@ mod tests {
     use alloc::sync::Arc;
 
     fn reply(verb: Verb, id: &str) -> Reply {
-        Reply {
-            id: Json::new(id).ok(),
-            channel: ReplyChannel::Meta(verb),
-            outcome: Ok(()),
-            client: None,
-            subscription: None,
-            advice: None,
-            ext: None,
-            messages: None,
-        }
+        Reply::new(ReplyChannel::Meta(verb), Json::new(id).ok())
     }
 
     fn event(data: u32) -> Arc<Message> {
