@@ -7,7 +7,8 @@
 //! socket ever needed; this one is given back when it is empty, so an idle socket has none.
 //!
 //! Texts go into that buffer as frames; answers to pings and closings go into tungstenite's own.
-//! Neither is written in the middle of the other.
+//! Neither may be written in the middle of the other: what is begun is finished first, answers go
+//! before texts that are not begun, and our own closing goes behind them.
 
 use std::io;
 use std::pin::Pin;
@@ -46,6 +47,10 @@ pub(crate) struct Wire {
     out: Vec<u8>,
     written: usize,
     taken: u64,
+    /// Whether tungstenite may have something to write.
+    answers: bool,
+    /// The closing that goes behind what is in `out`.
+    close: Option<Close>,
     closing: Option<Closing>,
 }
 
@@ -69,17 +74,22 @@ impl Wire {
             out: Vec::new(),
             written: 0,
             taken: 0,
+            answers: false,
+            close: None,
             closing: None,
         }
     }
 
-    /// Writes the texts.
-    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes the texts, and before them what tungstenite may have begun to write.
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.written == 0 {
+            ready!(self.poll_write_answers(cx))?;
+        }
         while self.written < self.out.len() {
             let poll = Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]);
             let count = ready!(poll)?;
             if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
             }
             self.written += count;
             self.taken += count as u64;
@@ -93,16 +103,34 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes what tungstenite has to write.
+    fn poll_write_answers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if !self.answers {
+            return Poll::Ready(Ok(()));
+        }
+        let mut view = View { io: &mut self.io, cx, may_write: true };
+        match self.context.flush(&mut view) {
+            Ok(()) => {}
+            // The answer to the peer's closing is out, and nothing may follow it.
+            Err(Error::ConnectionClosed) => self.out.clear(),
+            Err(error) if would_block(&error) => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        self.answers = false;
+        Poll::Ready(Ok(()))
+    }
+
     /// Writes everything.
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_write_out(cx))?;
-        let mut view = View { io: &mut self.io, cx, may_write: true };
-        match self.context.flush(&mut view) {
-            // The answer to the peer's closing is out, and with it the last thing there was.
-            Ok(()) | Err(Error::ConnectionClosed) => Poll::Ready(Ok(())),
-            Err(error) if would_block(&error) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+        if let Some(Close { code, reason }) = self.close.take() {
+            let (code, reason) = (CloseCode::from(code), Utf8Bytes::from_static(reason));
+            // It is queued whatever this says, which is that nothing can be written now.
+            let _ = self.context.close(&mut Nowhere, Some(CloseFrame { code, reason }));
+            self.answers = true;
         }
+        ready!(self.poll_write_answers(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx).map_err(Error::from)
     }
 }
 
@@ -115,6 +143,7 @@ impl Frames for Wire {
             Ok(Message::Binary(_)) => Received::Violation(Close::BINARY),
             // The answer to a closing goes out with the next call, which then reports the end.
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {
+                self.answers = true;
                 Received::Control
             }
             Err(error) if would_block(&error) => return Poll::Pending,
@@ -143,10 +172,8 @@ impl Frames for Wire {
         let frame = match frame {
             Sending::Text(text) => Frame::message(text, OpCode::Data(Data::Text), true),
             Sending::Ping => Frame::ping(Bytes::new()),
-            Sending::Close(Close { code, reason }) => {
-                let (code, reason) = (CloseCode::from(code), Utf8Bytes::from_static(reason));
-                // It is queued whatever this says, which is that nothing can be written now.
-                let _ = self.context.close(&mut Nowhere, Some(CloseFrame { code, reason }));
+            Sending::Close(close) => {
+                self.close = Some(close);
                 return;
             }
         };

@@ -14,6 +14,7 @@ pub(crate) struct Socket<S = TcpStream> {
 pub(crate) enum Frame {
     Text(Value),
     Ping,
+    Pong,
     Close(u16),
 }
 
@@ -66,6 +67,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.write(10, b"").await;
     }
 
+    /// Sends a ping of the largest size.
+    pub(crate) async fn ping(&mut self) {
+        let mut frame = vec![0x89, 0x80 | 125];
+        frame.extend_from_slice(&[0; 4 + 125]);
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
     /// The next frame; `None` at the end of the connection.
     pub(crate) async fn frame(&mut self) -> Option<Frame> {
         let opcode = self.stream.read_u8().await.ok()? & 0x0f;
@@ -80,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             1 => Frame::Text(serde_json::from_slice(&content).unwrap()),
             8 => Frame::Close(u16::from_be_bytes([content[0], content[1]])),
             9 => Frame::Ping,
+            10 => Frame::Pong,
             other => panic!("opcode {other}"),
         })
     }

@@ -165,6 +165,31 @@ async fn a_peer_that_reads_nothing_is_bounded_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_text_is_not_written_in_the_middle_of_a_pong() {
+    let server = Running::new(|_| {}).await;
+    let mut socket = Socket::small(server.address).await;
+    socket.session().await;
+    held(&server.bayeux, 1).await;
+    // Nobody reads the answers, so that one of them gets stuck half-way.
+    for _ in 0..60_000 {
+        socket.ping().await;
+    }
+    for number in 0..10 {
+        server.bayeux.publish("/a", &number).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut numbers = Vec::new();
+    while numbers.len() < 10 {
+        match socket.frame().await {
+            Some(Frame::Text(text)) => numbers.push(text[0]["data"].as_u64().unwrap()),
+            Some(Frame::Pong) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(numbers.is_sorted());
+}
+
+#[tokio::test]
 async fn in_axum_it_upgrades_as_well() {
     let bayeux = start(Bayeux::builder()).unwrap();
     let router: Router = Router::new().fallback(|| async { "x" }).layer(CometdLayer::new(bayeux));
