@@ -68,7 +68,9 @@ pub struct Config {
     #[serde(with = "millis")]
     pub multi_session_interval: Duration,
     /// Whether a `clientId` alone identifies a session over HTTP, for clients that keep no
-    /// cookies. Without the cookie, whoever learns an id can use it. Default: false.
+    /// cookies. Without the cookie, whoever learns an id can use it. (Over WebSocket, unless
+    /// `ws_require_handshake_per_connection` says otherwise, the id alone is enough in any case.)
+    /// Default: false.
     pub trust_client_session: bool,
 
     /// How long the peer of a WebSocket may be silent before it is pinged. The heartbeat of

@@ -6,9 +6,10 @@
 //! wakers, and leaves the buffer of what is sent to us. tungstenite keeps the largest one that a
 //! socket ever needed; this one is given back when it is empty, so an idle socket has none.
 //!
-//! Texts go into that buffer as frames; answers to pings and closings go into tungstenite's own.
-//! Neither may be written in the middle of the other: what is begun is finished first, answers go
-//! before texts that are not begun, and our own closing goes behind them.
+//! Texts go into that buffer as frames; the answers to pings and to closings go into tungstenite's
+//! own. Neither may be written in the middle of the other, so what is begun is finished first, and
+//! answers go before texts that are not begun. And nothing is read while an answer is owed: a peer
+//! that does not take its pongs is not asked for more pings.
 
 use std::io;
 use std::pin::Pin;
@@ -27,8 +28,8 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame, Utf8Bytes};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-/// Room for what is read, eagerly allocated: every idle socket has it. A larger message gets more
-/// for as long as it takes.
+/// Room for what is read, eagerly allocated: every idle socket has it. A larger message needs more,
+/// and tungstenite keeps that for the next one.
 const READ_BUFFER: usize = 4 * 1024;
 
 /// What is written in one go, roughly. One message may be larger.
@@ -40,6 +41,9 @@ const KEPT_BUFFER: usize = 1024;
 /// How long the end may take: to get out what was sent, and to see the peer close its side.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
+/// How many pieces of what nobody wants are read before others get their turn.
+const DISCARDED_AT_ONCE: usize = 64;
+
 pub(crate) struct Wire {
     io: Upgraded,
     context: WebSocketContext,
@@ -47,10 +51,8 @@ pub(crate) struct Wire {
     out: Vec<u8>,
     written: usize,
     taken: u64,
-    /// Whether tungstenite may have something to write.
-    answers: bool,
-    /// The closing that goes behind what is in `out`.
-    close: Option<Close>,
+    /// Whether tungstenite owes the peer an answer, or has begun to write one.
+    answering: bool,
     closing: Option<Closing>,
 }
 
@@ -74,16 +76,15 @@ impl Wire {
             out: Vec::new(),
             written: 0,
             taken: 0,
-            answers: false,
-            close: None,
+            answering: false,
             closing: None,
         }
     }
 
-    /// Writes the texts, and before them what tungstenite may have begun to write.
+    /// Writes the texts.
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.written == 0 {
-            ready!(self.poll_write_answers(cx))?;
+            ready!(self.poll_answer(cx))?;
         }
         while self.written < self.out.len() {
             let poll = Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]);
@@ -103,62 +104,55 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what tungstenite has to write.
-    fn poll_write_answers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if !self.answers {
+    /// Writes what tungstenite owes the peer. Never called in the middle of a text.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if !self.answering {
             return Poll::Ready(Ok(()));
         }
-        let mut view = View { io: &mut self.io, cx, may_write: true };
-        match self.context.flush(&mut view) {
-            Ok(()) => {}
-            // The answer to the peer's closing is out, and nothing may follow it.
-            Err(Error::ConnectionClosed) => self.out.clear(),
-            Err(error) if would_block(&error) => return Poll::Pending,
-            Err(error) => return Poll::Ready(Err(error)),
+        let mut view = View { io: &mut self.io, cx };
+        let flushed = self.context.flush(&mut view);
+        if matches!(&flushed, Err(error) if would_block(error)) {
+            return Poll::Pending;
         }
-        self.answers = false;
-        Poll::Ready(Ok(()))
+        self.answering = false;
+        if flushed.is_err() {
+            // Nothing may follow the answer to a closing.
+            self.out.clear();
+        }
+        Poll::Ready(flushed)
     }
 
     /// Writes everything.
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_write_out(cx))?;
-        if let Some(Close { code, reason }) = self.close.take() {
-            let (code, reason) = (CloseCode::from(code), Utf8Bytes::from_static(reason));
-            // It is queued whatever this says, which is that nothing can be written now.
-            let _ = self.context.close(&mut Nowhere, Some(CloseFrame { code, reason }));
-            self.answers = true;
-        }
-        ready!(self.poll_write_answers(cx))?;
+        ready!(self.poll_answer(cx))?;
         Pin::new(&mut self.io).poll_flush(cx).map_err(Error::from)
     }
 }
 
 impl Frames for Wire {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
-        let may_write = self.out.is_empty();
-        let mut view = View { io: &mut self.io, cx, may_write };
-        let received = match self.context.read(&mut view) {
+        if self.answering && ready!(self.poll_flush_all(cx)).is_err() {
+            return Poll::Ready(self.end());
+        }
+        let mut view = View { io: &mut self.io, cx };
+        Poll::Ready(match self.context.read(&mut view) {
             Ok(Message::Text(text)) => Received::Text(text.into()),
             Ok(Message::Binary(_)) => Received::Violation(Close::BINARY),
-            // The answer to a closing goes out with the next call, which then reports the end.
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {
-                self.answers = true;
+            Ok(Message::Ping(_) | Message::Close(_)) => {
+                self.answering = true;
                 Received::Control
             }
+            Ok(Message::Pong(_) | Message::Frame(_)) => Received::Control,
             Err(error) if would_block(&error) => return Poll::Pending,
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
                 Received::Violation(Close::TOO_LARGE)
             }
             Err(Error::Utf8(_)) => Received::Violation(Close::NOT_UTF8),
-            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Received::End,
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => self.end(),
             Err(Error::Protocol(_)) => Received::Violation(Close::PROTOCOL),
-            Err(_) => Received::End,
-        };
-        if received == Received::End && self.written == 0 {
-            self.out.clear();
-        }
-        Poll::Ready(received)
+            Err(_) => self.end(),
+        })
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -172,9 +166,11 @@ impl Frames for Wire {
         let frame = match frame {
             Sending::Text(text) => Frame::message(text, OpCode::Data(Data::Text), true),
             Sending::Ping => Frame::ping(Bytes::new()),
-            Sending::Close(close) => {
-                self.close = Some(close);
-                return;
+            // The peer's own closing is answered, and that is all there is to say.
+            Sending::Close(_) if !self.context.can_write() => return,
+            Sending::Close(Close { code, reason }) => {
+                let (code, reason) = (CloseCode::from(code), Utf8Bytes::from_static(reason));
+                Frame::close(Some(CloseFrame { code, reason }))
             }
         };
         // Writing into a vector cannot fail.
@@ -187,6 +183,10 @@ impl Frames for Wire {
 
     fn taken(&self) -> u64 {
         self.taken
+    }
+
+    fn buffered(&self) -> usize {
+        self.out.len() - self.written
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -204,6 +204,14 @@ impl Frames for Wire {
 }
 
 impl Wire {
+    /// Nothing more comes in, so what is not begun does not go out.
+    fn end(&mut self) -> Received {
+        if self.written == 0 {
+            self.out.clear();
+        }
+        Received::End
+    }
+
     fn poll_close_in_time(&mut self, cx: &mut Context<'_>, closing: &mut Closing) -> Poll<()> {
         if !closing.flushed {
             if ready!(self.poll_flush_all(cx)).is_err() {
@@ -217,13 +225,15 @@ impl Wire {
         // Closing a connection with unread bytes resets it, and takes along what was sent. So
         // whatever the peer still sends is read, up to its own end.
         let mut scratch = [0; 1024];
-        loop {
+        for _ in 0..DISCARDED_AT_ONCE {
             let mut buffer = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled())) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -235,7 +245,6 @@ fn would_block(error: &Error) -> bool {
 struct View<'w, 'c, 'p> {
     io: &'w mut Upgraded,
     cx: &'p mut Context<'c>,
-    may_write: bool,
 }
 
 fn now_or_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
@@ -255,35 +264,10 @@ impl io::Read for View<'_, '_, '_> {
 
 impl io::Write for View<'_, '_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.may_write {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         now_or_block(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if !self.may_write {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         now_or_block(Pin::new(&mut *self.io).poll_flush(self.cx))
-    }
-}
-
-/// A connection outside of polls: nothing can be done with it.
-struct Nowhere;
-
-impl io::Read for Nowhere {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-}
-
-impl io::Write for Nowhere {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::WouldBlock.into())
     }
 }

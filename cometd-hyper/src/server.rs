@@ -170,13 +170,15 @@ where
     ending.send_replace(true);
     bayeux.drain(options.reconnect_spread);
     let finished = async {
-        graceful.shutdown().await;
-        loop {
-            while let Ok(socket) = sockets.try_recv() {
-                connections.spawn(socket);
-            }
-            if connections.join_next().await.is_none() {
-                return;
+        let mut asked = pin!(graceful.shutdown());
+        let mut asking = true;
+        // A connection of HTTP/2 ends after its sockets, so those are begun even now.
+        while asking || !connections.is_empty() {
+            tokio::select! {
+                biased;
+                Some(socket) = sockets.recv() => drop(connections.spawn(socket)),
+                () = &mut asked, if asking => asking = false,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
             }
         }
     };

@@ -355,6 +355,10 @@ impl Frames for End {
         self.line.lock().unwrap_or_else(PoisonError::into_inner).taken
     }
 
+    fn buffered(&self) -> usize {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).buffered_bytes()
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.poll_flush(cx).is_ready() {
             return Poll::Ready(());

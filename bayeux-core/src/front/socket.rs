@@ -17,7 +17,7 @@ use core::fmt;
 use core::future::Future;
 use core::mem;
 use core::pin::Pin;
-use core::task::{Context as TaskContext, Poll};
+use core::task::{Context as TaskContext, Poll, ready};
 
 use ::http::request;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ pub struct Broken;
 /// All methods are polls of one task, so that reading and writing need no lock and no select.
 pub trait Frames: Send + Unpin {
     /// The next thing that comes in. Not called again after [`Received::Violation`] or
-    /// [`Received::End`].
+    /// [`Received::End`]. It may wait for writing; it is called again when something was written.
     fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received>;
 
     /// Waits until there is room for another frame: what was sent before is out, or fits into a
@@ -74,11 +74,15 @@ pub trait Frames: Send + Unpin {
     /// connection is for the polls to say.
     fn send(&mut self, frame: Sending);
 
-    /// Waits until the connection has taken everything that was sent.
+    /// Waits until the connection has taken everything that was sent. (Over HTTP/2 that is when
+    /// hyper has, which keeps a few pieces for a peer without a window.)
     fn poll_flush(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Broken>>;
 
-    /// How many bytes the connection has taken so far.
+    /// How many bytes of what was sent the connection has taken so far.
     fn taken(&self) -> u64;
+
+    /// How many bytes of what was sent it has not taken yet.
+    fn buffered(&self) -> usize;
 
     /// Ends the connection in good order: everything that was sent gets out, and the peer gets to
     /// see it. Bounded in time by the implementation, since a peer may never do its part.
@@ -145,13 +149,17 @@ enum Intake {
 struct Outgoing {
     /// The rest of a parcel; `None` for a ping, which nobody waits for.
     parcel: Option<Texts>,
-    /// How many bytes the connection had taken before.
+    /// How many bytes the connection will have taken before the first of these.
     before: u64,
+    /// How many it had taken when it was last asked.
+    taken: u64,
 }
 
 enum Written {
     /// There is nothing to write, or the connection takes nothing now.
     Nothing,
+    /// The connection has taken a part since it was last asked.
+    Some,
     /// It is out; whether it was a parcel.
     All {
         parcel: bool,
@@ -180,32 +188,47 @@ impl<F: Frames> Future for Socket<F> {
                 }
                 Stage::Ended => return Poll::Ready(()),
             }
-            let mail = match self.write(cx) {
-                Written::All { parcel: true } => {
-                    let sent = Input::Sent { link: self.link, delivered: true };
-                    Some(self.turn(cx, Some(sent)))
-                }
-                Written::All { parcel: false } | Written::Nothing => None,
+            let (mut news, mut looked) = (false, false);
+            match self.write(cx) {
+                Written::Nothing => {}
                 Written::Broken => {
                     self.lose();
                     continue;
                 }
-            };
-            let mail = match mail {
-                None if !quiet && self.wants_to_read() => match self.frames.poll_receive(cx) {
-                    Poll::Ready(received) => self.take(cx, received),
-                    Poll::Pending => {
-                        quiet = true;
-                        Some(self.turn(cx, None))
+                Written::Some => {
+                    // However slowly: whoever reads is there.
+                    let mail = self.turn(cx, Some(Input::Alive { link: self.link }));
+                    (news, looked) = (self.open(cx, mail), true);
+                }
+                Written::All { parcel } => {
+                    // Reading may have waited for this.
+                    quiet = false;
+                    if parcel {
+                        let sent = Input::Sent { link: self.link, delivered: true };
+                        let mail = self.turn(cx, Some(sent));
+                        (news, looked) = (self.open(cx, mail), true);
                     }
-                },
-                None => Some(self.turn(cx, None)),
-                mail => mail,
-            };
-            let news = mail.is_none_or(|mail| self.open(cx, mail));
-            let waiting = quiet || !self.wants_to_read();
-            if !news && waiting && self.stage == Stage::Open {
-                return Poll::Pending;
+                }
+            }
+            if self.stage == Stage::Open && !quiet && self.wants_to_read() {
+                match self.frames.poll_receive(cx) {
+                    Poll::Ready(received) => {
+                        news = true;
+                        if let Some(mail) = self.take(cx, received) {
+                            self.open(cx, mail);
+                        }
+                    }
+                    Poll::Pending => quiet = true,
+                }
+            }
+            if self.stage == Stage::Open && !news {
+                if !looked {
+                    let mail = self.turn(cx, None);
+                    news = self.open(cx, mail);
+                }
+                if !news {
+                    return Poll::Pending;
+                }
             }
         }
         cx.waker().wake_by_ref();
@@ -232,14 +255,23 @@ impl<F: Frames> Socket<F> {
     }
 
     fn write(&mut self, cx: &mut TaskContext<'_>) -> Written {
-        let Some(outgoing) = &mut self.outgoing else { return Written::Nothing };
+        match self.poll_write(cx) {
+            Poll::Ready(written) => written,
+            Poll::Pending => {
+                let taken = self.frames.taken();
+                let before = self.outgoing.as_mut().map(|it| mem::replace(&mut it.taken, taken));
+                if before.is_some_and(|it| it < taken) { Written::Some } else { Written::Nothing }
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<Written> {
+        let Some(outgoing) = &mut self.outgoing else { return Poll::Ready(Written::Nothing) };
         let shared = &self.bayeux.shared;
         if let Some(texts) = &mut outgoing.parcel {
             loop {
-                match self.frames.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(Broken)) => return Written::Broken,
-                    Poll::Pending => return Written::Nothing,
+                if ready!(self.frames.poll_ready(cx)) == Err(Broken) {
+                    return Poll::Ready(Written::Broken);
                 }
                 match texts.next(shared.offered(), shared.mapper.ws()) {
                     Some(text) => self.frames.send(Sending::Text(text)),
@@ -247,15 +279,12 @@ impl<F: Frames> Socket<F> {
                 }
             }
         }
-        match self.frames.poll_flush(cx) {
-            Poll::Ready(Ok(())) => {
-                let parcel = outgoing.parcel.is_some();
-                self.outgoing = None;
-                Written::All { parcel }
-            }
-            Poll::Ready(Err(Broken)) => Written::Broken,
-            Poll::Pending => Written::Nothing,
+        if ready!(self.frames.poll_flush(cx)) == Err(Broken) {
+            return Poll::Ready(Written::Broken);
         }
+        let parcel = outgoing.parcel.is_some();
+        self.outgoing = None;
+        Poll::Ready(Written::All { parcel })
     }
 
     /// Deals with what came in; what is in the mailbox after that, if somebody looked.
@@ -300,13 +329,12 @@ impl<F: Frames> Socket<F> {
         loop {
             news |= !mail.is_empty();
             if let Some(parcel) = mail.parcel {
-                let parcel = Some(Texts::new(parcel));
-                self.outgoing = Some(Outgoing { parcel, before: self.frames.taken() });
+                self.outgoing = Some(self.outgoing(Some(Texts::new(parcel))));
             }
             if mail.ping {
+                let ping = self.outgoing(None);
                 self.frames.send(Sending::Ping);
-                let before = self.frames.taken();
-                self.outgoing.get_or_insert(Outgoing { parcel: None, before });
+                self.outgoing.get_or_insert(ping);
             }
             if let Some(refusal) = mail.refusal {
                 self.close(close_of(refusal));
@@ -320,6 +348,11 @@ impl<F: Frames> Socket<F> {
                 Intake::Open | Intake::Closed => return news,
             }
         }
+    }
+
+    fn outgoing(&self, parcel: Option<Texts>) -> Outgoing {
+        let taken = self.frames.taken();
+        Outgoing { parcel, before: taken + self.frames.buffered() as u64, taken }
     }
 
     /// The peer has made a mistake that the connection does not survive.
@@ -361,6 +394,8 @@ impl<F: Frames> Socket<F> {
     }
 
     /// Takes the link out of the machine.
+    ///
+    /// Nothing may be polled between the two inputs: the first gives credit for another parcel.
     fn leave(&self, delivered: bool) {
         let link = self.link;
         self.bayeux.turn_with(|state, after| {

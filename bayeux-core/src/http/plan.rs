@@ -120,9 +120,9 @@ impl Mapper {
             Ok(response) => {
                 Plan::Upgrade(Upgrade { response, max_message_size: config.max_message_size })
             }
-            Err(Rejection { status, version, what }) => {
+            Err(Rejection { status, headers, what }) => {
                 let mut answer = self.shared.error(grant, status, what);
-                answer.headers_mut().extend(version);
+                answer.headers_mut().extend(headers);
                 Plan::Answer(answer)
             }
         }

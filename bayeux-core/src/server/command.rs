@@ -60,6 +60,7 @@ impl Server {
                     session.broadcast_to_publisher =
                         broadcast_to_publisher.unwrap_or(session.broadcast_to_publisher);
                 }
+                key.into_iter().for_each(|key| self.wake(key));
             }
             Command::CreateChannel { pattern } => {
                 let key = self.create_channel(&pattern);

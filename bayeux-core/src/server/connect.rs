@@ -23,12 +23,14 @@ impl Server {
         let RequestKind::Connect { advice } = request.kind else { return Step::Done(reply) };
         let draining = self.draining.is_some();
         let (alone, closed, number) = (payload.alone, payload.closed, payload.connect);
-        let on_socket = self.is_socket(payload.link);
+        let moved = payload.session.is_some_and(|key| self.has_moved(payload, key));
         let Some((key, session)) = payload.live_session(self) else { return Step::Done(reply) };
-        // The application may have thought about it while the session moved on.
-        let moved = on_socket && session.socket != Some(payload.link);
-        if (session.connects != number || moved) && alone {
+        if alone && (session.connects != number || moved) {
             return Step::Overtaken;
+        }
+        if closed || moved {
+            // Nobody is connected by it: the client has gone, or has spoken elsewhere since.
+            return Step::Done(reply);
         }
         let was_connected = session.state == State::Connected;
         session.state = State::Connected;
@@ -40,7 +42,7 @@ impl Server {
         if draining {
             return Step::Done(self.connect_reply(key, reply));
         }
-        if alone && !closed && may_wait {
+        if alone && may_wait {
             if !self.has_room_to_hold(key, payload.link) {
                 return Step::Done(self.surplus_reply(key, reply));
             }
@@ -125,6 +127,8 @@ impl Server {
         }
         if is_socket {
             self.resume_intake(link);
+            // What waited for a connect reply while events travelled with those only.
+            self.wake(key);
         } else if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
             browser.held += 1;
         }

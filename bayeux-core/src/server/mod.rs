@@ -314,8 +314,9 @@ impl Server {
         if self.is_socket(link) {
             // What is being written goes on to be written; only what comes next does not.
             self.close_socket(link, true);
+        } else {
+            self.links.remove(&link);
         }
-        self.links.remove(&link);
         self.outbox.push_back(Outgoing::Ready(Output::Refuse { link, refusal }));
     }
 

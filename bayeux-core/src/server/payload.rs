@@ -46,6 +46,9 @@ pub(super) struct Payload {
     pub(super) browser: Option<BrowserId>,
     /// What the session was owed when a disconnect in this payload ended it.
     pub(super) last_events: Events,
+    /// How often the session had moved when a message of this payload was last begun. The client
+    /// spoke when the payload came in; what it did since counts more than what is left of it.
+    moves: Option<u32>,
     /// The number of the connect in this payload among those of its session.
     pub(super) connect: u32,
 }
@@ -132,6 +135,7 @@ impl Server {
             closed: false,
             browser: None,
             last_events: Events::new(),
+            moves: None,
             connect: 0,
         };
         self.walk(payload, None);
@@ -257,8 +261,12 @@ impl Server {
     }
 
     fn sign_of_life(&mut self, payload: &mut Payload, key: SessionKey, request: &Request) {
+        if payload.closed || self.has_moved(payload, key) {
+            return self.postpone_expiry(key);
+        }
         let connect = matches!(request.kind, RequestKind::Connect { .. });
         self.follow(key, payload.link, connect);
+        payload.moves = self.sessions.get(key).map(|session| session.moves);
         if connect {
             // Before anything else is done with it: whatever becomes of the new connect, the old
             // one is not to be answered any more.
@@ -273,20 +281,29 @@ impl Server {
         }
     }
 
+    /// Whether the session has come to a socket, or left one, since a message of the payload was
+    /// last begun: while the application thought about it, the client has spoken elsewhere.
+    pub(super) fn has_moved(&self, payload: &Payload, key: SessionKey) -> bool {
+        let session = self.sessions.get(key);
+        payload.moves.is_some_and(|moves| session.is_some_and(|it| it.moves != moves))
+    }
+
     /// The session's client has spoken on `link`, and is to be answered there from here on. Only a
     /// connect takes a session off its socket: what else comes over HTTP is answered on its own.
     fn follow(&mut self, key: SessionKey, link: LinkId, connect: bool) {
         let Some(transport) = self.links.get(&link).map(|link| link.info.transport) else { return };
-        if transport == Transport::WebSocket {
-            self.attach(key, link);
-        } else if connect {
+        let is_socket = transport == Transport::WebSocket;
+        if connect && !is_socket {
             self.leave_socket(key);
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let stays = session.socket.is_some() && transport != Transport::WebSocket;
+        let stays = session.socket.is_some() && !is_socket;
         if session.transport != transport && !stays {
             session.transport = transport;
             session.advise = true;
+        }
+        if is_socket {
+            self.attach(key, link);
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) takes_place: bool,
     /// The WebSocket that the session's events are pushed to.
     pub(super) socket: Option<LinkId>,
+    /// How often the session came to a socket or left one.
+    pub(super) moves: u32,
     /// When the held connect is answered; when the session expires while none is held.
     pub(super) deadline: Time,
     /// The moment of the session's entry in the timers, never later than `deadline`. A deadline
@@ -92,6 +94,7 @@ impl Session {
             held: None,
             takes_place: false,
             socket: None,
+            moves: 0,
             deadline: Time::FAR_FUTURE,
             armed: Time::FAR_FUTURE,
             lazy: None,

@@ -164,6 +164,7 @@ impl Server {
         }
         if let Some(session) = self.sessions.get_mut(key) {
             session.socket = Some(link);
+            session.moves = session.moves.wrapping_add(1);
         }
         self.wake(key);
     }
@@ -173,6 +174,7 @@ impl Server {
     pub(super) fn leave_socket(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(link) = session.socket.take() else { return };
+        session.moves = session.moves.wrapping_add(1);
         if session.held == Some(link) {
             self.supersede(key);
         }
@@ -231,10 +233,15 @@ impl Server {
 
     /// The socket's payload is dealt with, and needs no answer now.
     pub(super) fn resume_intake(&mut self, link: LinkId) {
-        if let Some(socket) = self.socket(link) {
-            socket.intake = Intake::Ready;
-            self.outbox.push_back(Outgoing::Ready(Output::Resume { link }));
+        let Some(socket) = self.socket(link) else { return };
+        if socket.owed.is_some() {
+            // A peer that does not read could go on connecting, and each connect that times out
+            // adds a reply. So the next payload waits until what is owed was handed over.
+            socket.intake = Intake::Answered;
+            return;
         }
+        socket.intake = Intake::Ready;
+        self.outbox.push_back(Outgoing::Ready(Output::Resume { link }));
         self.end_if_done(link);
     }
 
@@ -271,6 +278,9 @@ impl Server {
             socket.sent = Some(Sent { answered: starts_expiry, flight });
             if answered {
                 socket.intake = Intake::Ready;
+            }
+            // A socket that is about to be closed takes no further payload.
+            if answered && !socket.ending {
                 self.outbox.push_front(Outgoing::Ready(Output::Resume { link }));
             }
         }

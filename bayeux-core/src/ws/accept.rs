@@ -9,6 +9,7 @@
 //! that is missing, list the origin.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ::http::{Method, Response, StatusCode, Version, request};
@@ -49,11 +50,11 @@ impl Upgrade {
     }
 }
 
-/// Why an upgrade is refused: a status, a header that goes with it, words.
+/// Why an upgrade is refused: a status, headers that go with it, words.
 #[derive(Debug)]
 pub(crate) struct Rejection {
     pub(crate) status: StatusCode,
-    pub(crate) version: Option<(HeaderName, HeaderValue)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) what: &'static str,
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn accept(
     listed: bool,
     config: &WebSocketConfig,
 ) -> Result<Response<Bytes>, Rejection> {
-    let reject = |status, what| Rejection { status, version: None, what };
+    let reject = |status, what| Rejection { status, headers: Vec::new(), what };
     let bad = |what| reject(StatusCode::BAD_REQUEST, what);
     if !listed && !is_own_origin(head) {
         return Err(reject(StatusCode::FORBIDDEN, "this site's origin is not allowed"));
@@ -88,8 +89,14 @@ pub(crate) fn accept(
     }
     if single(headers, &header::SEC_WEBSOCKET_VERSION) != Some(&THIRTEEN) {
         let version = Some((header::SEC_WEBSOCKET_VERSION, THIRTEEN));
-        let what = "Sec-WebSocket-Version must be 13";
-        return Err(Rejection { status: StatusCode::UPGRADE_REQUIRED, version, what });
+        // HTTP/2 has no `Upgrade`, which 426 has to name.
+        let upgrade = (head.method == Method::GET).then_some((header::UPGRADE, WEBSOCKET));
+        let status = match upgrade {
+            Some(_) => StatusCode::UPGRADE_REQUIRED,
+            None => StatusCode::BAD_REQUEST,
+        };
+        let headers = version.into_iter().chain(upgrade).collect();
+        return Err(Rejection { status, headers, what: "Sec-WebSocket-Version must be 13" });
     }
     if head.method == Method::GET {
         let key = single(headers, &header::SEC_WEBSOCKET_KEY)
@@ -174,7 +181,6 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 mod tests {
     use super::*;
     use ::http::Request;
-    use alloc::vec::Vec;
 
     type Header<'a> = (&'a str, &'a str);
 
@@ -222,7 +228,7 @@ mod tests {
         for (headers, status) in table {
             let rejection = ask(headers, false).unwrap_err();
             assert_eq!(rejection.status, *status, "{headers:?}: {}", rejection.what);
-            assert_eq!(rejection.version.is_some(), *status == 426);
+            assert_eq!(rejection.headers.len(), if *status == 426 { 2 } else { 0 });
         }
         let mut old = head(&[KEY, VERSION, CONNECTION, UPGRADE]);
         old.version = Version::HTTP_10;
