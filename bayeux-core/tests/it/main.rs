@@ -13,6 +13,7 @@ mod limits;
 mod questions;
 mod sessions;
 mod socket_life;
+mod socket_moves;
 mod sockets;
 mod storm;
 mod tidy;

@@ -29,8 +29,10 @@ impl Socket {
         socket.set_recv_buffer_size(4_096).unwrap();
         Self::over(socket.connect(server).await.unwrap(), "/cometd").await
     }
+}
 
-    async fn over(mut stream: TcpStream, path: &str) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    pub(crate) async fn over(mut stream: S, path: &str) -> Self {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -45,9 +47,7 @@ impl Socket {
         assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
         Self { stream }
     }
-}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Sends a frame with a mask of zeros, which changes nothing.
     async fn write(&mut self, opcode: u8, content: &[u8]) {
         let mut frame = vec![0x80 | opcode, 0xfe];
@@ -60,6 +60,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     pub(crate) async fn send(&mut self, messages: &Value) {
         self.write(1, messages.to_string().as_bytes()).await;
+    }
+
+    pub(crate) async fn close(&mut self, code: u16) {
+        self.write(8, &code.to_be_bytes()).await;
     }
 
     /// Answers a ping.

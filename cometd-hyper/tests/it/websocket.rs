@@ -11,7 +11,9 @@ use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
@@ -189,6 +191,92 @@ async fn a_peer_that_does_not_take_its_pongs_is_not_read_and_gets_its_texts_whol
         }
     }
     assert!(numbers.is_sorted());
+}
+
+/// A server and a client with a network between them that takes `size` bytes at a time.
+async fn over_duplex(size: usize) -> (Bayeux, Socket<DuplexStream>) {
+    let bayeux = start(Bayeux::builder()).unwrap();
+    let (client, server) = tokio::io::duplex(size);
+    let service = TowerToHyperService::new(CometdService::new(bayeux.clone()));
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+    tokio::spawn(connection.with_upgrades());
+    let mut socket = Socket::over(client, "/cometd").await;
+    socket.session().await;
+    held(&bayeux, 1).await;
+    (bayeux, socket)
+}
+
+#[tokio::test]
+async fn over_the_narrowest_network_frames_stay_whole() {
+    let (bayeux, mut socket) = over_duplex(64).await;
+    socket.ping().await;
+    bayeux.publish("/a", &"x".repeat(300)).await.unwrap();
+    let mut frames = [socket.frame().await.unwrap(), socket.frame().await.unwrap()];
+    frames.sort_by_key(|frame| *frame != Frame::Pong);
+    assert_eq!(frames[0], Frame::Pong);
+    assert!(matches!(&frames[1], Frame::Text(text) if text[0]["channel"] == "/a"));
+}
+
+#[tokio::test]
+async fn nothing_follows_the_answer_to_a_closing_and_what_would_have_stays_queued() {
+    let (bayeux, mut socket) = over_duplex(16 * 1024).await;
+    for _ in 0..300 {
+        bayeux.publish("/a", &"x".repeat(2_000)).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    socket.close(1000).await;
+    let (mut texts, mut closed) = (0, false);
+    while let Some(frame) = socket.frame().await {
+        match frame {
+            Frame::Close(code) => closed = code == 1000,
+            Frame::Text(_) => {
+                assert!(!closed, "a text behind the closing");
+                texts += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(closed && texts > 0);
+    // What was begun counts as delivered: at most one parcel more than what was read.
+    let parcel = bayeux.config().limits.socket_bytes / 2_000;
+    let queued = bayeux.sessions()[0].queue_messages();
+    assert!(queued + texts <= 300 && queued + texts + parcel >= 300, "{texts}, {queued}");
+}
+
+#[tokio::test]
+async fn a_socket_over_http2_that_was_just_accepted_does_not_stall_the_servers_end() {
+    for turns in 0..6 {
+        let server = Running::new(|_| {}).await;
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+                .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let plain = Request::get("http://test/cometd").body(Empty::new()).unwrap();
+        assert_eq!(sender.send_request(plain).await.unwrap().status(), 405);
+        let request = Request::connect("http://test/cometd")
+            .header("sec-websocket-version", "13")
+            .extension(Protocol::from_static("websocket"))
+            .body(Empty::new())
+            .unwrap();
+        let response = tokio::spawn(sender.send_request(request));
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        let ended = server.stop();
+        let client = tokio::spawn(async move {
+            // It may have come too late to be accepted.
+            let Ok(response) = response.await.unwrap() else { return };
+            let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+            assert_eq!(Socket { stream }.frame().await, Some(Frame::Close(1001)));
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        ended.expect("well before the time for the shutdown is over").unwrap().unwrap();
+        client.await.unwrap();
+    }
 }
 
 #[tokio::test]

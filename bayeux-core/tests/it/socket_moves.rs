@@ -1,0 +1,145 @@
+//! Sockets at odds with time: clients that move on while the application thinks, or do not read.
+
+use std::time::Duration;
+
+use bayeux_core::{
+    Answer, Command, Decoder, Input, LinkId, LinkInfo, Refusal, RuleList, Ruling, Transport,
+    Verdict,
+};
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, Visitor, connect, data, pattern, publish};
+
+/// The application is asked about `/ask`.
+fn asking() -> Bench {
+    let mut bench = Bench::new();
+    bench.rules(|rules| {
+        rules.publish = RuleList::new(Ruling::Allow).rule(pattern("/ask"), Ruling::Ask);
+    });
+    bench
+}
+
+/// A payload whose first message has to wait, and what follows it.
+fn waiting(guest: &Visitor, then: &Value) -> Value {
+    json!([publish(guest, "/ask", json!(0))[0], then[0]])
+}
+
+#[test]
+fn the_rest_of_a_payload_does_not_bring_a_session_back_that_has_moved_on() {
+    let mut bench = asking();
+    let (old, guest) = bench.held_guest();
+    let subscriber = bench.subscriber("/b");
+    let held = bench.hold(&subscriber);
+    bench.tell(old, &waiting(&guest, &publish(&guest, "/b", json!(1))));
+    let question = bench.publish_question();
+    let new = bench.socket();
+    bench.hold_on(new, &guest);
+    bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
+    assert_eq!(data(&bench.take(held)), [json!(1)], "it is processed all the same");
+    let view = bench.server.session(guest.session()).unwrap();
+    assert_eq!((view.socket(), view.is_held()), (Some(new), true));
+    bench.input(Input::Close { link: old });
+    bench.publish("/a", json!(2));
+    assert_eq!(data(&bench.take(new)), [json!(2)]);
+}
+
+#[test]
+fn nor_does_the_connect_in_a_payload_of_http() {
+    let mut bench = asking();
+    let visitor = bench.subscriber("/a");
+    let link = bench.post(Some(&visitor), &waiting(&visitor, &connect(&visitor)));
+    let question = bench.publish_question();
+    let socket = bench.socket();
+    bench.hold_on(socket, &visitor);
+    bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
+    assert_eq!(bench.take(link)[1]["successful"], true);
+    assert!(bench.server.session(visitor.session()).unwrap().is_held());
+    bench.publish("/a", json!(1));
+    assert_eq!(data(&bench.take(socket)), [json!(1)]);
+}
+
+#[test]
+fn a_connect_of_a_client_that_is_gone_disturbs_no_other() {
+    let mut bench = asking();
+    let (old, guest) = bench.held_guest();
+    bench.tell(old, &waiting(&guest, &connect(&guest)));
+    let question = bench.publish_question();
+    bench.input(Input::Close { link: old });
+    let new = bench.socket();
+    bench.hold_on(new, &guest);
+    bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
+    bench.pass(29_000);
+    assert!(bench.server.session(guest.session()).unwrap().is_held());
+    bench.pass(1_000);
+    assert_eq!(bench.take(new)[0]["successful"], true);
+}
+
+#[test]
+fn a_peer_that_does_not_read_cannot_pile_up_replies_by_connecting() {
+    let mut bench = Bench::new();
+    let (link, guest) = bench.held_guest();
+    bench.publish("/a", json!(1));
+    bench.answer(link).unwrap();
+    let mut brief = connect(&guest);
+    brief[0]["advice"] = json!({ "timeout": 1 });
+    let mut taken = 0;
+    for _ in 0..100 {
+        bench.tell(link, &brief);
+        bench.pass(1);
+        taken += bench.resumes(link);
+    }
+    assert!(taken <= 2, "{taken} payloads were taken");
+    bench.input(Input::Sent { link, delivered: true });
+    assert!(bench.take(link).len() <= 2);
+    assert_eq!(bench.resumes(link), 1, "and then there is room again");
+}
+
+#[test]
+fn events_that_waited_for_a_connect_are_pushed_when_it_is_held() {
+    let mut bench = Bench::with(|config| {
+        config.trust_client_session = true;
+        config.allowed_transports.push(Transport::CallbackPolling);
+    });
+    // A session of callback-polling gets its events with connects only.
+    let visitor = bench.subscriber("/a");
+    let (decoder, link) = (Decoder::new(bench.server.config()), LinkId(1_000));
+    bench.input(Input::Open { link, info: LinkInfo::new(Transport::CallbackPolling) });
+    let mut brief = connect(&visitor);
+    brief[0]["advice"] = json!({ "timeout": 0 });
+    let payload = decoder.decode(&brief.to_string().into()).unwrap();
+    bench.input(Input::Receive { link, payload });
+    bench.take(link);
+    bench.publish("/a", json!(1));
+    let socket = bench.socket();
+    bench.tell(socket, &connect(&visitor));
+    assert_eq!(data(&bench.take(socket)), [json!(1)]);
+
+    // The same when the application changes its mind.
+    let session = visitor.session();
+    let deliver = |connect_only| Command::SetDelivery {
+        session,
+        connect_only: Some(connect_only),
+        broadcast_to_publisher: None,
+    };
+    bench.tell(socket, &brief);
+    bench.take(socket);
+    bench.command(deliver(true));
+    bench.publish("/a", json!(2));
+    assert_eq!(bench.answer(socket), None);
+    bench.command(deliver(false));
+    assert_eq!(data(&bench.take(socket)), [json!(2)]);
+}
+
+#[test]
+fn a_client_that_goes_on_sending_does_not_keep_a_draining_server() {
+    let mut bench = Bench::new();
+    let (link, guest) = bench.held_guest();
+    bench.publish("/a", json!(1));
+    bench.answer(link).unwrap();
+    bench.command(Command::Drain { spread: Duration::ZERO });
+    bench.tell(link, &publish(&guest, "/b", json!(0)));
+    bench.input(Input::Sent { link, delivered: true });
+    let answer = bench.take(link);
+    assert_eq!(answer.last().unwrap()["channel"], "/b", "what was accepted is answered");
+    assert_eq!((bench.resumes(link), bench.refusal(link)), (0, Some(Refusal::Draining)));
+}
