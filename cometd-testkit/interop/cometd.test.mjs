@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { held, numbers, others, pending, settle, told, whoami } from './sessions.mjs';
+import { alwaysHeld, held, numbers, observed, others, pending, settle, told, whoami } from './sessions.mjs';
 import { Tab, tab as open } from './tab.mjs';
 import { testbed } from './testbed.mjs';
 import { until, within } from './waiting.mjs';
@@ -64,11 +64,8 @@ for (const transport of ['long-polling', 'websocket']) {
 
     it('ends with a disconnect', async (t) => {
       const server = await testbed(t);
-      const observer = await tab(server);
-      await observer.subscribe('/events');
-      const client = await tab(server);
+      const [observer, client] = await observed(() => tab(server));
       const { id } = client;
-      await told(observer, 'added', id);
       await client.disconnect();
       await told(observer, 'removed', id);
       // A client that disconnected can come back, as another session.
@@ -109,11 +106,8 @@ for (const transport of ['long-polling', 'websocket']) {
 
     it('is ended by the server', async (t) => {
       const server = await testbed(t);
-      const observer = await tab(server);
-      await observer.subscribe('/events');
-      const client = await tab(server);
+      const [observer, client] = await observed(() => tab(server));
       const { id } = client;
-      await told(observer, 'added', id);
       await until(() => pending(client).length === 1);
       client.client.publish('/service/disconnect', {});
       await until(() => client.status === 'disconnected');
@@ -131,11 +125,8 @@ for (const transport of ['long-polling', 'websocket']) {
 
     it('is ended when its queue overflows, and its client begins another', async (t) => {
       const server = await testbed(t, '--max-queue', 5);
-      const observer = await tab(server);
-      await observer.subscribe('/events');
-      const client = await tab(server);
+      const [observer, client] = await observed(() => tab(server));
       const { id } = client;
-      await told(observer, 'added', id);
       client.client.publish('/service/batch', { channel: '/flood', count: 6 });
       await until(() => client.on('/meta/handshake').length === 2 && client.id, 'the client has a new session');
       await told(observer, 'added', client.id);
@@ -505,8 +496,8 @@ for (const transport of ['long-polling', 'websocket']) {
   });
 }
 
-describe('connect that costs a request', { concurrency: true }, () => {
-  it('does not keep the session when its client is gone without a word', async (t) => {
+describe('only over long-polling', { concurrency: true }, () => {
+  it('a session expires when its client is gone without a word', async (t) => {
     const server = await testbed(t, '--max-interval', 1_000, '--sweep', 50);
     const observer = await open(server);
     await observer.subscribe('/events');
@@ -525,7 +516,7 @@ describe('connect that costs a request', { concurrency: true }, () => {
     assert.ok(expired >= 900 && expired < 2_500, `expired after ${expired} ms`);
   });
 
-  it('is held for one tab of a browser; the others poll', async (t) => {
+  it('a connect is held for one tab of a browser; the others poll', async (t) => {
     const server = await testbed(t, '--multi-session-interval', 300, '--timeout', 1_000);
     const browser = new Map();
     const first = await open(server, { browser });
@@ -548,12 +539,20 @@ describe('connect that costs a request', { concurrency: true }, () => {
     assert.deepEqual(second.on('/meta/connect').at(-1).advice, { reconnect: 'retry', interval: 0, timeout: 1_000 });
   });
 
-  for (const [whom, options] of [
-    ['every browser', () => [{}, {}]],
-    ['all tabs when that is allowed', () => Array(2).fill({ browser: new Map() })],
-  ]) {
-    it(`is held for ${whom}`, async (t) => {});
-  }
+  it('a connect is held for every browser', async (t) => {
+    const server = await testbed(t, '--timeout', 400);
+    const clients = [await open(server), await open(server)];
+    const cookies = clients.map(({ browser }) => [...browser.values()][0]);
+    assert.notEqual(cookies[0], cookies[1]);
+    for (const client of clients) await alwaysHeld(client, 400);
+  });
+
+  it('a connect is held for all tabs when that is allowed', async (t) => {
+    const server = await testbed(t, '--max-sessions-per-browser', -1, '--timeout', 400);
+    const browser = new Map();
+    const clients = [await open(server, { browser }), await open(server, { browser })];
+    for (const client of clients) await alwaysHeld(client, 400);
+  });
 });
 
 function pick({ successful, subscription, error }) {
