@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Overflow;
 use crate::id::ShardTag;
 use crate::limits::Limits;
-use crate::options::{ConfigError, count, millis};
+use crate::options::{ConfigError, count, millis, optional_millis};
 use crate::transport::Transport;
 
 /// What the machine does and when: CometD's server and transport options.
@@ -87,6 +87,17 @@ pub struct Config {
     /// that reconnect then keep their session.
     pub ws_require_handshake_per_connection: bool,
 
+    /// Whether advice tells clients `maxInterval`, after which they make a new session by
+    /// themselves when they have not heard from the server. Default: false.
+    pub handshake_reconnect: bool,
+    /// How long a session may stay without a message while the application decides about one that
+    /// it sent before. `None` or -1: for as long as the application takes, which is bounded by
+    /// `question_timeout` for each decision. Otherwise longer than `timeout`. Default: no limit.
+    #[serde(with = "optional_millis")]
+    pub max_processing: Option<Duration>,
+    /// The extensions of the protocol that are built in; each acts only for clients that ask.
+    pub extensions: Extensions,
+
     /// What happens when a session's queue is full, unless the channel says otherwise. Default:
     /// the session is removed.
     pub overflow: Overflow,
@@ -101,6 +112,36 @@ pub struct Config {
     pub relay: bool,
     /// The bounds on everything that a client can make grow.
     pub limits: Limits,
+}
+
+/// The extensions of the protocol that are built in. Each acts only for clients that ask for it, and
+/// costs the others nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Extensions {
+    /// Acknowledged messages (`ext.ack: true` in the handshake): events arrive in order, and none
+    /// is lost with a connection. They then travel with connect replies only. Default: true.
+    pub ack: bool,
+    /// Time synchronization (`ext.timesync` in any meta message). Default: true.
+    pub timesync: bool,
+    /// How far a client's idea of the server's time may be off without being told. Default: 25 ms.
+    #[serde(with = "millis")]
+    pub timesync_tolerance: Duration,
+    /// A `timestamp` on all messages of a session (`ext.timestamp: true` in the handshake).
+    /// Default: true.
+    pub timestamp: bool,
+}
+
+impl Default for Extensions {
+    fn default() -> Self {
+        Self {
+            ack: true,
+            timesync: true,
+            timesync_tolerance: Duration::from_millis(25),
+            timestamp: true,
+        }
+    }
 }
 
 impl Default for Config {
@@ -123,6 +164,9 @@ impl Default for Config {
             ws_ping_interval: Duration::from_secs(45),
             ws_idle_timeout: Duration::from_secs(75),
             ws_require_handshake_per_connection: false,
+            handshake_reconnect: false,
+            max_processing: None,
+            extensions: Extensions::default(),
             overflow: Overflow::Remove,
             question_timeout: Duration::from_secs(30),
             shard: 0,
@@ -164,6 +208,10 @@ impl Config {
             if value.is_zero() {
                 return Err(ConfigError::Zero { option });
             }
+        }
+        if self.max_processing.is_some_and(|most| most <= self.timeout) {
+            let reason = "must be longer than `timeout`";
+            return Err(ConfigError::Invalid { option: "max_processing", reason });
         }
         if self.allowed_transports.is_empty() {
             return Err(ConfigError::NoTransport);

@@ -32,15 +32,16 @@ mod transport;
 pub mod ws;
 
 pub use channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Pattern};
-pub use codec::{DecodeError, Decoder, encode};
-pub use config::Config;
+pub use codec::{DecodeError, Decoder, Encoding, encode};
+pub use config::{Config, Extensions};
 pub use entropy::Entropy;
 pub use id::{BrowserId, LinkId, SessionId, ShardTag};
 pub use json::Json;
 pub use limits::Limits;
 pub use message::{
-    Advice, BayeuxError, ClientAdvice, Events, Message, MessageParts, Parcel, Reconnect, Reply,
-    ReplyChannel, Request, RequestKind, Subscription, Verb,
+    AckField, AckReply, Advice, BayeuxError, ClientAdvice, Events, ExtensionFields, Message,
+    MessageParts, Parcel, Reconnect, Reply, ReplyChannel, Request, RequestKind, Subscription,
+    TimesyncField, TimesyncReply, Verb,
 };
 pub use options::ConfigError;
 pub use server::{
@@ -49,5 +50,5 @@ pub use server::{
     RemovedReason, ResumeCause, RuleList, Rules, Ruling, Server, SessionView, Stats, Ticket,
     Timing, Verdict,
 };
-pub use time::Time;
+pub use time::{Time, WallTime};
 pub use transport::Transport;

@@ -43,6 +43,26 @@ pub(crate) mod millis {
     }
 }
 
+/// Durations as whole milliseconds, where a negative number or nothing means "no limit".
+pub(crate) mod optional_millis {
+    use core::time::Duration;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_i64(value.map_or(-1, |it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let millis = Option::<i64>::deserialize(from)?;
+        Ok(millis.and_then(|it| u64::try_from(it).ok()).map(Duration::from_millis))
+    }
+}
+
 /// Counts where a negative number or nothing means "no limit".
 pub(crate) mod count {
     use serde::{Deserialize, Deserializer, Serializer};

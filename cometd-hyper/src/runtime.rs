@@ -1,10 +1,10 @@
 //! Tokio as a [`Runtime`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Task};
-use bayeux_core::{ConfigError, Entropy, Time};
+use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -38,6 +38,11 @@ impl Runtime for Tokio {
     fn now(&self) -> Time {
         // Microseconds of this process: they fit for half a million years.
         Time::from_micros(self.epoch.elapsed().as_micros() as u64)
+    }
+
+    fn wall(&self) -> WallTime {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        WallTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn spawn(&self, task: Task) {

@@ -14,7 +14,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Task};
-use bayeux_core::{ConfigError, Entropy, Time};
+use bayeux_core::{ConfigError, Entropy, Time, WallTime};
+
+/// What the wall clock says at time zero: the beginning of 2001.
+const EPOCH_MILLIS: u64 = 978_307_200_000;
 
 /// A simulated runtime. Cloning it is cheap; all clones are the same one.
 #[derive(Clone)]
@@ -224,6 +227,10 @@ impl fmt::Debug for Sim {
 impl Runtime for Sim {
     fn now(&self) -> Time {
         self.lock().now
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime::from_millis(EPOCH_MILLIS + self.now().as_micros() / 1_000)
     }
 
     fn spawn(&self, task: Task) {

@@ -145,7 +145,9 @@ impl Decoder {
             echo: envelope.channel.map(slice),
             error,
         });
-        Request { id, client, ext: ext.map(slice), kind }
+        let mut request = Request { id, client, ext: ext.map(slice), extensions: None, kind };
+        request.read_extensions();
+        request
     }
 
     /// The id to echo; `Err` with what may be echoed of an invalid one.

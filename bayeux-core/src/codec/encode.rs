@@ -4,14 +4,23 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
 
+use super::extensions;
 use crate::json::write_string;
-use crate::message::{Advice, Parcel, Reply, ReplyChannel, Verb};
+use crate::message::{Advice, Message, Parcel, Reply, ReplyChannel, Verb};
+use crate::time::WallTime;
 use crate::transport::Transport;
 
+/// What encoding a parcel takes besides the parcel.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding<'a> {
+    /// What a handshake's reply lists as `supportedConnectionTypes`.
+    pub offered: &'a [Transport],
+    /// What time it is, for clients that want to know.
+    pub wall: WallTime,
+}
+
 /// Appends `parcel` as a JSON array: a handshake's reply, the events, the other replies.
-///
-/// `offered` is what a successful handshake's reply lists as `supportedConnectionTypes`.
-pub fn encode(parcel: &Parcel, offered: &[Transport], out: &mut Vec<u8>) {
+pub fn encode(parcel: &Parcel, with: Encoding<'_>, out: &mut Vec<u8>) {
     let events: usize = parcel.events.iter().map(|event| event.as_bytes().len() + 1).sum();
     out.reserve(events + parcel.replies.len() * 128 + 2);
     let mut separator = b'[';
@@ -25,15 +34,15 @@ pub fn encode(parcel: &Parcel, offered: &[Transport], out: &mut Vec<u8>) {
     };
     if let Some(reply) = first {
         next(out);
-        encode_reply(reply, offered, out);
+        encode_reply(reply, parcel.timestamp, with, out);
     }
     for event in &parcel.events {
         next(out);
-        out.extend_from_slice(event.as_bytes());
+        encode_event(event, parcel.timestamp, with, out);
     }
     for reply in rest {
         next(out);
-        encode_reply(reply, offered, out);
+        encode_reply(reply, parcel.timestamp, with, out);
     }
     if separator == b'[' {
         out.push(b'[');
@@ -41,9 +50,23 @@ pub fn encode(parcel: &Parcel, offered: &[Transport], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+/// Appends one event as a JSON object.
+pub(crate) fn encode_event(
+    event: &Message,
+    timestamp: bool,
+    with: Encoding<'_>,
+    out: &mut Vec<u8>,
+) {
+    if timestamp {
+        extensions::write_stamped(event.as_bytes(), with.wall, out);
+    } else {
+        out.extend_from_slice(event.as_bytes());
+    }
+}
+
 /// Appends one reply as a JSON object.
-pub(crate) fn encode_reply(reply: &Reply, offered: &[Transport], out: &mut Vec<u8>) {
-    let mut object = Object { out, separator: b'{' };
+pub(crate) fn encode_reply(reply: &Reply, timestamp: bool, with: Encoding<'_>, out: &mut Vec<u8>) {
+    let mut object = Object::open(out);
     if let Some(id) = &reply.id {
         object.raw("id", id.as_bytes());
     }
@@ -63,19 +86,21 @@ pub(crate) fn encode_reply(reply: &Reply, offered: &[Transport], out: &mut Vec<u
         object.raw("clientId", &quoted(&client.text()));
         object.raw("version", b"\"1.0\"");
         object.raw("minimumVersion", b"\"1.0\"");
-        encode_transports(offered, object.member("supportedConnectionTypes"));
+        encode_transports(with.offered, object.member("supportedConnectionTypes"));
     } else if reply.answers(Verb::Handshake) {
         // A client that found nothing in common learns what there is.
-        encode_transports(offered, object.member("supportedConnectionTypes"));
+        encode_transports(with.offered, object.member("supportedConnectionTypes"));
     }
     if let Some(count) = reply.messages {
-        object.number("x-messages", count as u128);
+        object.number("x-messages", count as i128);
     }
     if let Some(advice) = &reply.advice {
         encode_advice(advice, object.member("advice"));
     }
-    if let Some(ext) = &reply.ext {
-        object.raw("ext", ext.as_bytes());
+    extensions::write(reply, with.wall, &mut object);
+    // The Java server stamps replies to meta messages and events, but not those to a publish.
+    if timestamp && matches!(reply.channel, ReplyChannel::Meta(_)) {
+        object.text("timestamp", &alloc::format!("{}", with.wall));
     }
     object.close();
 }
@@ -92,11 +117,15 @@ fn encode_transports(offered: &[Transport], out: &mut Vec<u8>) {
 }
 
 fn encode_advice(advice: &Advice, out: &mut Vec<u8>) {
-    let mut object = Object { out, separator: b'{' };
+    let mut object = Object::open(out);
     if let Some(reconnect) = advice.reconnect {
         object.text("reconnect", reconnect.name());
     }
-    for (name, duration) in [("interval", advice.interval), ("timeout", advice.timeout)] {
+    for (name, duration) in [
+        ("interval", advice.interval),
+        ("timeout", advice.timeout),
+        ("maxInterval", advice.max_interval),
+    ] {
         if let Some(duration) = duration {
             object.number(name, millis(duration));
         }
@@ -107,8 +136,8 @@ fn encode_advice(advice: &Advice, out: &mut Vec<u8>) {
     object.close();
 }
 
-fn millis(duration: Duration) -> u128 {
-    duration.as_millis()
+fn millis(duration: Duration) -> i128 {
+    i128::try_from(duration.as_millis()).unwrap_or(i128::MAX)
 }
 
 fn quoted(text: &[u8; 36]) -> [u8; 38] {
@@ -118,14 +147,29 @@ fn quoted(text: &[u8; 36]) -> [u8; 38] {
 }
 
 /// An object under construction: knows whether a comma is due.
-struct Object<'a> {
+pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
     separator: u8,
 }
 
-impl Object<'_> {
+impl<'a> Object<'a> {
+    pub(super) fn open(out: &'a mut Vec<u8>) -> Self {
+        Self { out, separator: b'{' }
+    }
+
+    /// Adds all members of `object`, the text of an object. Empty is as good as one without any.
+    pub(super) fn splice(&mut self, object: &[u8]) {
+        let inside = object.get(1..object.len().saturating_sub(1)).unwrap_or_default();
+        let inside = inside.trim_ascii();
+        if !inside.is_empty() {
+            self.out.push(self.separator);
+            self.separator = b',';
+            self.out.extend_from_slice(inside);
+        }
+    }
+
     /// Writes a member's name; the value is for the caller to append.
-    fn member(&mut self, name: &str) -> &mut Vec<u8> {
+    pub(super) fn member(&mut self, name: &str) -> &mut Vec<u8> {
         self.out.push(self.separator);
         self.separator = b',';
         self.out.push(b'"');
@@ -134,20 +178,20 @@ impl Object<'_> {
         self.out
     }
 
-    fn raw(&mut self, name: &str, value: &[u8]) {
+    pub(super) fn raw(&mut self, name: &str, value: &[u8]) {
         self.member(name).extend_from_slice(value);
     }
 
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         write_string(self.member(name), value);
     }
 
-    fn number(&mut self, name: &str, value: u128) {
+    pub(super) fn number(&mut self, name: &str, value: i128) {
         // Formatting into a `Vec` that grows cannot fail.
         let _ = write!(Sink(self.member(name)), "{value}");
     }
 
-    fn close(self) {
+    pub(super) fn close(self) {
         if self.separator == b'{' {
             self.out.push(b'{');
         }

@@ -6,8 +6,9 @@
 mod decode;
 mod encode;
 mod envelope;
+mod extensions;
 
 pub use decode::{DecodeError, Decoder};
-pub use encode::encode;
+pub use encode::{Encoding, encode};
 #[cfg(feature = "http")]
-pub(crate) use encode::encode_reply;
+pub(crate) use encode::{encode_event, encode_reply};

@@ -10,7 +10,7 @@ use ::http::{Response, StatusCode, request};
 use bytes::Bytes;
 
 use super::{Bayeux, Context};
-use crate::codec;
+use crate::codec::{self, Encoding};
 use crate::http::{Exchange, Plan};
 use crate::id::LinkId;
 use crate::message::{Parcel, Request};
@@ -115,7 +115,9 @@ impl Link {
         match self.answer().await {
             Ok(parcel) => {
                 let mut text = Vec::new();
-                codec::encode(&parcel, self.bayeux.shared.offered(), &mut text);
+                let shared = &self.bayeux.shared;
+                let with = Encoding { offered: shared.offered(), wall: shared.wall_of(&parcel) };
+                codec::encode(&parcel, with, &mut text);
                 let response = exchange.respond(text.into(), parcel.browser);
                 (response, Receipt { link: Some(self) })
             }

@@ -70,10 +70,10 @@ use crate::codec::Decoder;
 use crate::config::Config;
 use crate::http::{HttpConfig, Mapper};
 use crate::id::SessionId;
-use crate::message::Message;
+use crate::message::{Message, Parcel};
 use crate::options::ConfigError;
 use crate::server::{Command, Input, Rules, Server, Stats};
-use crate::time::Time;
+use crate::time::{Time, WallTime};
 use crate::transport::Transport;
 
 /// A handle on a Bayeux server. Cloning it is cheap; all clones are the same server.
@@ -94,6 +94,11 @@ impl Shared {
     /// What handshake replies list as `supportedConnectionTypes`.
     fn offered(&self) -> &[Transport] {
         &self.config.allowed_transports
+    }
+
+    /// What time it is for a parcel that leaves now. Most do not care, and the clock is not asked.
+    fn wall_of(&self, parcel: &Parcel) -> WallTime {
+        if parcel.tells_time() { self.runtime.wall() } else { WallTime::default() }
     }
 }
 

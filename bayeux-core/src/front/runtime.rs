@@ -6,7 +6,7 @@ use core::future::Future;
 use core::pin::Pin;
 
 use crate::entropy::Entropy;
-use crate::time::Time;
+use crate::time::{Time, WallTime};
 
 /// A future that somebody else runs to its end.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -18,6 +18,9 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub trait Runtime: Send + Sync + 'static {
     /// The time since an epoch of the runtime's choosing; it must not run backwards.
     fn now(&self) -> Time;
+
+    /// What the wall clock says, for clients that want to know; nothing is measured with it.
+    fn wall(&self) -> WallTime;
 
     /// Runs `task` to its end, whoever waits for it.
     fn spawn(&self, task: Task);

@@ -329,7 +329,8 @@ impl<F: Frames> Socket<F> {
         loop {
             news |= !mail.is_empty();
             if let Some(parcel) = mail.parcel {
-                self.outgoing = Some(self.outgoing(Some(Texts::new(parcel))));
+                let wall = self.bayeux.shared.wall_of(&parcel);
+                self.outgoing = Some(self.outgoing(Some(Texts::new(parcel, wall))));
             }
             if mail.ping {
                 let ping = self.outgoing(None);

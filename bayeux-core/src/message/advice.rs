@@ -34,6 +34,9 @@ pub struct Advice {
     pub interval: Option<Duration>,
     /// How long the next connect will be held; whole milliseconds on the wire.
     pub timeout: Option<Duration>,
+    /// How long the session outlives a lost connection, so that the client can tell when a new
+    /// handshake is due; whole milliseconds on the wire.
+    pub max_interval: Option<Duration>,
     /// Whether the browser has more sessions than may be held at the same time.
     pub multiple_clients: bool,
 }
@@ -41,7 +44,13 @@ pub struct Advice {
 impl Advice {
     /// Advice that says only what to do next.
     pub const fn reconnect(reconnect: Reconnect) -> Self {
-        Self { reconnect: Some(reconnect), interval: None, timeout: None, multiple_clients: false }
+        Self {
+            reconnect: Some(reconnect),
+            interval: None,
+            timeout: None,
+            max_interval: None,
+            multiple_clients: false,
+        }
     }
 
     /// The advice that goes with an unknown session: make a new one, at once.

@@ -2,6 +2,7 @@
 
 mod advice;
 mod error;
+mod extension;
 mod parcel;
 mod reply;
 mod request;
@@ -9,6 +10,7 @@ mod shared;
 
 pub use advice::{Advice, Reconnect};
 pub use error::BayeuxError;
+pub use extension::{AckField, AckReply, ExtensionFields, TimesyncField, TimesyncReply};
 pub use parcel::{Events, Parcel};
 pub use reply::{Reply, ReplyChannel};
 pub use request::{ClientAdvice, Request, RequestKind, Subscription, Verb};

@@ -66,4 +66,19 @@ pub struct Parcel {
     pub events: Events,
     /// The browser cookie to set with this response.
     pub browser: Option<BrowserId>,
+    /// Whether each message carries the time at which it is encoded.
+    pub timestamp: bool,
+}
+
+impl Parcel {
+    /// Whether a message of the parcel says what time it is.
+    pub fn tells_time(&self) -> bool {
+        self.timestamp || self.replies.iter().any(|reply| reply.timesync.is_some())
+    }
+
+    /// Whether the client acknowledges the parcel as a whole, so that it must arrive as a whole or
+    /// not at all: an event that came without the number of its batch would be sent again.
+    pub fn is_indivisible(&self) -> bool {
+        !self.events.is_empty() && self.replies.iter().any(|reply| reply.ack.is_some())
+    }
 }

@@ -1,6 +1,8 @@
 //! [`Reply`]: the answer to one request, as data.
 
-use super::{Advice, BayeuxError, Request, RequestKind, Verb};
+use alloc::boxed::Box;
+
+use super::{AckReply, Advice, BayeuxError, Request, RequestKind, TimesyncReply, Verb};
 use crate::id::SessionId;
 use crate::json::Json;
 
@@ -20,8 +22,12 @@ pub struct Reply {
     pub subscription: Option<Json>,
     /// What to do next.
     pub advice: Option<Advice>,
-    /// Extension data for the client.
+    /// Extension data for the client, a JSON object.
     pub ext: Option<Json>,
+    /// `ext.ack`.
+    pub ack: Option<AckReply>,
+    /// `ext.timesync`.
+    pub timesync: Option<Box<TimesyncReply>>,
     /// How many events follow a handshake reply in its own parcel (`x-messages`).
     pub messages: Option<usize>,
 }
@@ -49,6 +55,8 @@ impl Reply {
             subscription: None,
             advice: None,
             ext: None,
+            ack: None,
+            timesync: None,
             messages: None,
         }
     }

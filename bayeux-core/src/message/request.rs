@@ -4,11 +4,12 @@
 //! are parsed, ids are ids, and what is wrong with a message is a value ([`RequestKind::Faulty`])
 //! that the machine answers like anything else.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{BayeuxError, Message};
+use super::{BayeuxError, ExtensionFields, Message};
 use crate::channel::Pattern;
 use crate::id::SessionId;
 use crate::json::Json;
@@ -24,6 +25,8 @@ pub struct Request {
     pub client: Option<SessionId>,
     /// Extension data.
     pub ext: Option<Json>,
+    /// What `ext` of a meta message says to the built-in extensions.
+    pub extensions: Option<Box<ExtensionFields>>,
     /// What the client wants.
     pub kind: RequestKind,
 }

@@ -9,13 +9,12 @@
 use core::time::Duration;
 
 use super::keys::SessionKey;
-use super::link::{Answering, LinkState};
+use super::link::{Answering, HeldConnect, LinkState};
 use super::payload::{InProgress, Payload, Step};
 use super::session::State;
 use super::{Event, Outgoing, Refusal, ResumeCause, Server};
 use crate::id::LinkId;
-use crate::json::Json;
-use crate::message::{Advice, Reconnect, Reply, ReplyChannel, RequestKind, Verb};
+use crate::message::{Advice, Reconnect, Reply, RequestKind};
 
 impl Server {
     pub(super) fn connect(&mut self, payload: &mut Payload, message: InProgress) -> Step {
@@ -50,7 +49,7 @@ impl Server {
             let timeout = self.hold_time(key, advice.and_then(|it| it.timeout));
             if was_connected && !timeout.is_zero() {
                 self.set_deadline(key, self.now + timeout);
-                return Step::Hold(reply.id);
+                return Step::Hold(HeldConnect::new(reply));
             }
         }
         Step::Done(self.connect_reply(key, reply))
@@ -109,7 +108,7 @@ impl Server {
     }
 
     /// Holds a connect; its deadline is set.
-    pub(super) fn hold(&mut self, payload: &Payload, id: Option<Json>) {
+    pub(super) fn hold(&mut self, payload: &Payload, connect: HeldConnect) {
         let link = payload.link;
         let Some(key) = payload.session else { return };
         let is_socket = self.is_socket(link);
@@ -121,8 +120,8 @@ impl Server {
             (session.id, session.deadline.since(self.now), session.browser);
         if let Some(it) = self.links.get_mut(&link) {
             match it.socket() {
-                Some(socket) => socket.hold(id),
-                None => it.state = LinkState::Held { session: key, id },
+                Some(socket) => socket.hold(connect),
+                None => it.state = LinkState::Held { session: key, connect },
             }
         }
         if is_socket {
@@ -165,10 +164,10 @@ impl Server {
     ) -> bool {
         let Some(link) = self.release(key, cause) else { return false };
         let Some(it) = self.links.get_mut(&link) else { return false };
-        let id = match &mut it.state {
-            LinkState::Held { id, .. } => id.take(),
+        let connect = match &mut it.state {
+            LinkState::Held { connect, .. } => core::mem::take(connect),
             LinkState::Socket(socket) => match socket.release() {
-                Some(id) => id,
+                Some(connect) => connect,
                 None => return false,
             },
             LinkState::Open
@@ -176,10 +175,13 @@ impl Server {
             | LinkState::Answering(_)
             | LinkState::Sent { .. } => return false,
         };
-        let reply = Reply::new(ReplyChannel::Meta(Verb::Connect), id);
-        let reply = self.connect_reply(key, reply);
-        let mut answering =
-            Answering { session: Some(key), replies: alloc::vec![reply], ..Answering::default() };
+        let reply = self.connect_reply(key, connect.into_reply());
+        let mut answering = Answering {
+            session: Some(key),
+            replies: alloc::vec![reply],
+            timestamp: self.sessions.get(key).is_some_and(|session| session.timestamp),
+            ..Answering::default()
+        };
         adjust(&mut answering);
         self.answer_link(link, answering);
         true
@@ -229,6 +231,9 @@ impl Server {
         let mut advice = Advice::reconnect(Reconnect::Retry);
         advice.interval = Some(session.interval(&self.config));
         advice.timeout = Some(session.timeout(&self.config));
+        if self.config.handshake_reconnect {
+            advice.max_interval = Some(session.max_interval(&self.config));
+        }
         if let Some(spread) = self.draining {
             advice.interval = Some(self.scatter(spread));
         }

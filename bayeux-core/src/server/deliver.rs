@@ -9,7 +9,7 @@ use super::timers::TimerKey;
 use super::{Event, Output, RemovedReason, ResumeCause, Server};
 use crate::channel::Overflow;
 use crate::id::LinkId;
-use crate::message::{Events, Message, Parcel, Verb};
+use crate::message::{AckReply, Events, Message, Parcel, Reply, Verb};
 use crate::time::Time;
 
 /// How one message is to be queued.
@@ -160,7 +160,7 @@ impl Server {
             return self.dispatch_socket(link);
         }
         let LinkState::Answering(answering) = &mut it.state else { return None };
-        let Answering { session, mut replies, last_events, browser, in_batch } =
+        let Answering { session, mut replies, last_events, browser, in_batch, mut timestamp } =
             core::mem::take(&mut **answering);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
@@ -168,7 +168,8 @@ impl Server {
 
         let mut events = last_events;
         if let Some(key) = session.filter(|&key| self.may_carry_events(key, connect, handshake)) {
-            let (queued, taken) = self.take_events(key, usize::MAX);
+            timestamp |= self.sessions.get(key).is_some_and(|session| session.timestamp);
+            let (queued, taken) = self.take_events(key, usize::MAX, &mut replies);
             events = queued;
             if let Some(Link { state: LinkState::Sent { flight, .. }, .. }) =
                 self.links.get_mut(&link)
@@ -188,7 +189,15 @@ impl Server {
                 self.answered(key);
             }
         }
-        Some(Output::Send { link, parcel: Parcel { replies, events, browser } })
+        self.leave(&mut replies);
+        Some(Output::Send { link, parcel: Parcel { replies, events, browser, timestamp } })
+    }
+
+    /// The replies are handed over now.
+    pub(super) fn leave(&self, replies: &mut [Reply]) {
+        for timesync in replies.iter_mut().filter_map(|reply| reply.timesync.as_deref_mut()) {
+            timesync.leave(self.now);
+        }
     }
 
     /// Whether a session's queue may leave with an answer to these messages.
@@ -202,16 +211,27 @@ impl Server {
         }
     }
 
-    /// Takes events that fit into `bytes` for a parcel. With a farewell the session is forgotten.
+    /// Takes events that fit into `bytes` for a parcel with `replies`, which say what there is to
+    /// acknowledge. With a farewell the session is forgotten.
     pub(super) fn take_events(
         &mut self,
         key: SessionKey,
         bytes: usize,
+        replies: &mut [Reply],
     ) -> (Events, Option<Flight>) {
         self.disarm_lazy(key);
         let Some(session) = self.sessions.get_mut(key) else { return (Events::new(), None) };
         let farewell = !session.is_live();
         let (events, flight) = session.queue.take(if farewell { usize::MAX } else { bytes });
+        if session.queue.is_acknowledged() && !farewell {
+            for reply in replies {
+                if reply.answers(Verb::Connect) {
+                    reply.ack = Some(AckReply::Batch(flight.number()));
+                } else if reply.ack.is_some() {
+                    reply.ack = Some(AckReply::Enabled(Some(flight.number())));
+                }
+            }
+        }
         if farewell {
             self.forget(key);
             return (events, None);

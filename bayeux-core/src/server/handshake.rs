@@ -7,7 +7,7 @@ use super::rules::Ruling;
 use super::session::Session;
 use super::{Event, Server};
 use crate::id::{BrowserId, SessionId};
-use crate::message::{Advice, BayeuxError, Reconnect, RequestKind};
+use crate::message::{AckField, AckReply, Advice, BayeuxError, Reconnect, RequestKind};
 use crate::transport::Transport;
 
 impl Server {
@@ -89,7 +89,16 @@ impl Server {
                 payload.browser
             }
         };
-        let session = Session::new(id, browser, info.transport, &self.config);
+        let mut session = Session::new(id, browser, info.transport, &self.config);
+        if let Some(wanted) = &message.request.extensions {
+            let offered = &self.config.extensions;
+            session.timestamp = wanted.timestamp && offered.timestamp;
+            payload.timestamp = session.timestamp;
+            if wanted.ack == Some(AckField::Wanted) && offered.ack {
+                session.queue.keep_until_acknowledged();
+                reply.ack = Some(AckReply::Enabled(None));
+            }
+        }
         let key = self.sessions.insert(session);
         payload.session = Some(key);
         self.attach(key, payload.link);

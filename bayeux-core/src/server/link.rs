@@ -9,7 +9,7 @@ use super::queue::Flight;
 use super::socket::Socket;
 use crate::id::BrowserId;
 use crate::json::Json;
-use crate::message::{Events, Reply};
+use crate::message::{Events, Reply, ReplyChannel, TimesyncReply, Verb};
 use crate::transport::Transport;
 
 /// What the driver knows about a link when it opens it.
@@ -56,8 +56,8 @@ pub(super) enum LinkState {
     Open,
     /// The payload is being processed, or its current message waits for an answer.
     Working(Box<Payload>),
-    /// The payload was a connect that is held; its reply needs the id.
-    Held { session: SessionKey, id: Option<Json> },
+    /// The payload was a connect that is held.
+    Held { session: SessionKey, connect: HeldConnect },
     /// There is an answer, which leaves when the driver polls.
     Answering(Box<Answering>),
     /// The link is a WebSocket, which goes through the above again and again.
@@ -70,6 +70,25 @@ pub(super) enum LinkState {
         /// Whether the answer was one after which the session's expiry counts.
         starts_expiry: bool,
     },
+}
+
+/// What is left of a connect that is held: what its reply needs.
+#[derive(Default)]
+pub(super) struct HeldConnect {
+    id: Option<Json>,
+    timesync: Option<Box<TimesyncReply>>,
+}
+
+impl HeldConnect {
+    /// What is needed of this reply, which is written when the connect is resumed.
+    pub(super) fn new(reply: Reply) -> Self {
+        Self { id: reply.id, timesync: reply.timesync }
+    }
+
+    pub(super) fn into_reply(self) -> Reply {
+        let reply = Reply::new(ReplyChannel::Meta(Verb::Connect), self.id);
+        Reply { timesync: self.timesync, ..reply }
+    }
 }
 
 impl Link {
@@ -135,4 +154,6 @@ pub(super) struct Answering {
     pub(super) browser: Option<BrowserId>,
     /// Whether the payload's batch is still open on the session.
     pub(super) in_batch: bool,
+    /// Whether the client wants a timestamp on each message; of a session that is there it is known.
+    pub(super) timestamp: bool,
 }

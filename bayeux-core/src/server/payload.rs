@@ -13,17 +13,16 @@ use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
 use super::keys::SessionKey;
-use super::link::{Answering, Link, LinkState};
+use super::link::{Answering, HeldConnect, Link, LinkState};
 use super::question::{AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
 use super::session::State;
 use super::{Denial, Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
 use crate::id::{BrowserId, LinkId, SessionId};
-use crate::json::Json;
 use crate::message::{
-    Advice, BayeuxError, Events, Message, MessageParts, Reconnect, Reply, Request, RequestKind,
-    Verb,
+    AckField, Advice, BayeuxError, Events, Message, MessageParts, Reconnect, Reply, Request,
+    RequestKind, TimesyncReply, Verb,
 };
 use crate::transport::Transport;
 
@@ -51,6 +50,8 @@ pub(super) struct Payload {
     moves: Option<u32>,
     /// The number of the connect in this payload among those of its session.
     pub(super) connect: u32,
+    /// Whether the client wants a timestamp on each message.
+    pub(super) timestamp: bool,
 }
 
 struct Parked {
@@ -89,8 +90,8 @@ pub(super) enum Step {
     Done(Reply),
     /// Waiting for the application at this stage.
     Wait(InProgress, Stage),
-    /// A connect that is held; only its id is needed to answer it.
-    Hold(Option<Json>),
+    /// A connect that is held.
+    Hold(HeldConnect),
     /// A connect on its own that a newer one has overtaken.
     Overtaken,
 }
@@ -137,6 +138,7 @@ impl Server {
             last_events: Events::new(),
             moves: None,
             connect: 0,
+            timestamp: false,
         };
         self.walk(payload, None);
     }
@@ -181,7 +183,7 @@ impl Server {
                     }
                     return;
                 }
-                Some(Step::Hold(id)) => return self.hold(&payload, id),
+                Some(Step::Hold(connect)) => return self.hold(&payload, connect),
                 Some(Step::Overtaken) => {
                     self.stats.superseded_connects += 1;
                     if payload.closed {
@@ -209,6 +211,7 @@ impl Server {
             replies: payload.replies,
             browser: payload.browser,
             last_events: payload.last_events,
+            timestamp: payload.timestamp,
         };
         if payload.closed {
             self.links.remove(&link);
@@ -222,11 +225,17 @@ impl Server {
 
     /// What is checked of every message before it means anything.
     fn begin(&mut self, payload: &mut Payload, mut request: Request) -> Step {
-        let reply = Reply::to(&mut request);
+        let mut reply = Reply::to(&mut request);
+        if self.config.extensions.timesync {
+            let timesync = request.extensions.as_mut().and_then(|it| it.timesync.take());
+            let tolerance = self.config.extensions.timesync_tolerance;
+            reply.timesync = timesync.map(|it| TimesyncReply::new(it, self.now, tolerance).into());
+        }
         if let RequestKind::Faulty { error, .. } = request.kind {
             return Step::Done(reply.fail(error));
         }
         if !matches!(request.kind, RequestKind::Handshake { .. }) {
+            self.acknowledge(payload, &request);
             match self.session_of(payload, &request) {
                 Ok(key) => self.sign_of_life(payload, key, &request),
                 Err(advice) => return Step::Done(self.unknown_session(reply, advice)),
@@ -237,6 +246,28 @@ impl Server {
             Some(verb) => self.listen_meta(payload, message, verb),
             None => self.publish(payload, message),
         }
+    }
+
+    /// A connect says which batch of events its client has received. All others are unsent again,
+    /// since a client connects only when it does not expect them any more.
+    fn acknowledge(&mut self, payload: &Payload, request: &Request) {
+        let Some(key) = payload.session else { return };
+        if !matches!(request.kind, RequestKind::Connect { .. })
+            || payload.closed
+            || self.has_moved(payload, key)
+        {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if request.client != Some(session.id) || !session.queue.is_acknowledged() {
+            return;
+        }
+        let received = match request.extensions.as_ref().and_then(|it| it.ack) {
+            Some(AckField::Received(batch)) => batch,
+            Some(AckField::Wanted) | None => 0,
+        };
+        let again = session.queue.acknowledge(received);
+        self.stats.events_returned += again as u64;
     }
 
     /// The live session that `request` belongs to, or what to advise its client.
@@ -264,6 +295,7 @@ impl Server {
         if payload.closed || self.has_moved(payload, key) {
             return self.postpone_expiry(key);
         }
+        payload.timestamp |= self.sessions.get(key).is_some_and(|session| session.timestamp);
         let connect = matches!(request.kind, RequestKind::Connect { .. });
         self.follow(key, payload.link, connect);
         payload.moves = self.sessions.get(key).map(|session| session.moves);

@@ -6,6 +6,12 @@
 //! failed they go back to the head of the unsent part, in their old order. Keeping both in one
 //! place means that the bounds count both, and that nothing can be in neither or in two.
 //!
+//! With the acknowledgement extension it is the client who confirms. Then each sent event keeps the
+//! number of the flight that took it *first*, whatever becomes of the flights: a connect that has
+//! received number *n* has seen every event whose number is at most *n*, also if it was sent again
+//! since. So what is acknowledged is always a prefix of the sequence, and what is not is unsent
+//! again. (A second queue beside this one, as on the Java server, would have to agree with it.)
+//!
 //! ```text
 //!   sent                unsent
 //! ┌────┬────┬────┐   ┌────┬────┐
@@ -22,15 +28,34 @@ use crate::channel::Overflow;
 use crate::limits::Limits;
 use crate::message::{Events, Message};
 
-/// The number of a response that carried events of one session.
+/// The number of a response that carried events of one session; zero is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Flight(u32);
+
+impl Flight {
+    const NONE: Self = Self(0);
+
+    /// The number on the wire.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The next one; after four billions the numbers begin again.
+    fn next(self) -> Self {
+        Self(self.0.wrapping_add(1).max(1))
+    }
+
+    fn is_at_most(self, other: Self) -> bool {
+        other.0.wrapping_sub(self.0) < u32::MAX / 2
+    }
+}
 
 struct Slot {
     message: Arc<Message>,
     /// The order of queueing; wraps around, which only a queue of 2³¹ events would notice.
     number: u32,
-    /// Meaningful in the sent part only.
+    /// The response that took the event: the latest one, and meaningful in the sent part only; with
+    /// acknowledgements the first one.
     flight: Flight,
 }
 
@@ -49,7 +74,10 @@ pub(super) struct Queue {
     /// The cost of all slots.
     bytes: usize,
     pushed: u32,
-    flights: u32,
+    /// The latest flight.
+    flight: Flight,
+    /// Whether events stay until the client has acknowledged them.
+    acknowledged: bool,
     /// Whether an unsent event must not wait: one that is not lazy, a lazy one that is overdue, or
     /// one that came back.
     urgent: bool,
@@ -69,6 +97,16 @@ pub(super) enum Offered {
 }
 
 impl Queue {
+    /// From here on events stay until the client has acknowledged them.
+    pub(super) fn keep_until_acknowledged(&mut self) {
+        self.acknowledged = true;
+    }
+
+    /// Whether events stay until the client has acknowledged them.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
     /// Queues `message` unless the bounds forbid it.
     ///
     /// An empty queue takes any message: a single event of the application that is larger than
@@ -105,7 +143,7 @@ impl Queue {
         self.bytes += message.cost();
         self.urgent |= !lazy;
         self.pushed = self.pushed.wrapping_add(1);
-        self.slots.push_back(Slot { message, number: self.pushed, flight: Flight::default() });
+        self.slots.push_back(Slot { message, number: self.pushed, flight: Flight::NONE });
     }
 
     /// The oldest unsent event of the same channel, else the oldest unsent event.
@@ -129,8 +167,8 @@ impl Queue {
     /// Takes unsent events for a response: the first, and those behind it that fit into `bytes`
     /// together with it. What does not fit is urgent, lazy or not: it would have left by now.
     pub(super) fn take(&mut self, bytes: usize) -> (Events, Flight) {
-        self.flights = self.flights.wrapping_add(1);
-        let flight = Flight(self.flights);
+        self.flight = self.flight.next();
+        let (flight, keep_first) = (self.flight, self.acknowledged);
         let mut taken = 0usize;
         let unsent = self.slots.range_mut(self.sent..);
         let events: Events = unsent
@@ -140,7 +178,9 @@ impl Queue {
                 fits
             })
             .map(|slot| {
-                slot.flight = flight;
+                if !keep_first || slot.flight == Flight::NONE {
+                    slot.flight = flight;
+                }
                 Arc::clone(&slot.message)
             })
             .collect();
@@ -149,8 +189,11 @@ impl Queue {
         (events, flight)
     }
 
-    /// The response is out: its events leave.
+    /// The response is out: its events leave, unless it is the client who says so.
     pub(super) fn confirm(&mut self, flight: Flight) {
+        if self.acknowledged {
+            return;
+        }
         if self.is_alone(flight) {
             // Nearly always, and then without an allocation.
             let cost: usize = self.slots.drain(..self.sent).map(|it| it.message.cost()).sum();
@@ -160,14 +203,40 @@ impl Queue {
             let taken = self.split_off_flight(flight);
             self.bytes -= taken.iter().map(|it| it.message.cost()).sum::<usize>();
         }
+        self.give_room_back();
+    }
+
+    /// The client has received the flight of number `received` and those before it: their events
+    /// leave. All others are unsent again; how many there were. A number that was never given says
+    /// nothing.
+    pub(super) fn acknowledge(&mut self, received: u64) -> usize {
+        let received = u32::try_from(received).map_or(Flight::NONE, Flight);
+        if received != Flight::NONE && received.is_at_most(self.flight) {
+            let is_received =
+                |slot: &&Slot| slot.flight != Flight::NONE && slot.flight.is_at_most(received);
+            let count = self.slots.iter().take_while(is_received).count();
+            self.bytes -= self.slots.drain(..count).map(|it| it.message.cost()).sum::<usize>();
+            self.sent = self.sent.saturating_sub(count);
+            self.give_room_back();
+        }
+        let again = core::mem::take(&mut self.sent);
+        // They would have left by now, lazy or not.
+        self.urgent = again > 0 || (self.urgent && self.has_unsent());
+        again
+    }
+
+    fn give_room_back(&mut self) {
         if self.slots.is_empty() && self.slots.capacity() > 16 {
             self.slots = VecDeque::new();
         }
     }
 
     /// The response did not get out: its events go back to the head of the unsent part. How many
-    /// there were.
+    /// there were. (With acknowledgements the next connect will say what is missing.)
     pub(super) fn fail(&mut self, flight: Flight) -> usize {
+        if self.acknowledged {
+            return 0;
+        }
         let returned = self.split_off_flight(flight);
         let count = returned.len();
         self.urgent |= count > 0;

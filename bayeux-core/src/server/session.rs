@@ -64,6 +64,8 @@ pub(super) struct Session {
     pub(super) connects: u32,
     pub(super) connect_only: bool,
     pub(super) broadcast_to_publisher: bool,
+    /// Whether the client wants a timestamp on each message.
+    pub(super) timestamp: bool,
     /// What the client's last connect asked for.
     pub(super) client_interval: Option<Duration>,
     pub(super) overrides: Option<Box<Overrides>>,
@@ -109,6 +111,7 @@ impl Session {
             connects: 0,
             connect_only: config.meta_connect_deliver_only,
             broadcast_to_publisher: config.broadcast_to_publisher,
+            timestamp: false,
             client_interval: None,
             overrides: None,
         }
@@ -144,9 +147,12 @@ impl Session {
         now + interval + self.max_interval(config)
     }
 
-    /// Whether events travel only with connect replies.
+    /// Whether events travel only with connect replies. Acknowledged ones do, since it is the
+    /// connects that acknowledge them.
     pub(super) fn delivers_with_connect_only(&self) -> bool {
-        self.connect_only || self.transport == Transport::CallbackPolling
+        self.connect_only
+            || self.transport == Transport::CallbackPolling
+            || self.queue.is_acknowledged()
     }
 
     /// Whether the session exists as far as the application is concerned.

@@ -21,13 +21,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::keys::SessionKey;
-use super::link::{Answering, Link, LinkInfo, LinkState};
+use super::link::{Answering, HeldConnect, Link, LinkInfo, LinkState};
 use super::payload::Payload;
 use super::queue::Flight;
 use super::timers::TimerKey;
 use super::{Outgoing, Output, Refusal, ResumeCause, Server};
 use crate::id::LinkId;
-use crate::json::Json;
 use crate::message::{Parcel, Verb};
 use crate::time::Time;
 
@@ -35,8 +34,8 @@ pub(super) struct Socket {
     /// The session whose messages come in here, and whose events go out.
     pub(super) session: Option<SessionKey>,
     intake: Intake,
-    /// The connect of the session that is held here: its id, if it had one.
-    held: Option<Option<Json>>,
+    /// The connect of the session that is held here.
+    held: Option<HeldConnect>,
     /// What is owed besides events, until the driver polls and the parcel before it is out.
     owed: Option<Box<Answering>>,
     /// The parcel that was handed over, until it is known what became of it.
@@ -107,13 +106,13 @@ impl Socket {
         if let Intake::Parked(payload) = parked { Some(payload) } else { None }
     }
 
-    /// The payload is a connect, which is held; all that is left of it is its id.
-    pub(super) fn hold(&mut self, id: Option<Json>) {
-        self.held = Some(id);
+    /// The payload is a connect, which is held.
+    pub(super) fn hold(&mut self, connect: HeldConnect) {
+        self.held = Some(connect);
     }
 
-    /// Lets go of the held connect: its id, if there was one.
-    pub(super) fn release(&mut self) -> Option<Option<Json>> {
+    /// Lets go of the held connect, if there is one.
+    pub(super) fn release(&mut self) -> Option<HeldConnect> {
         self.held.take()
     }
 
@@ -215,6 +214,7 @@ impl Server {
         match &mut socket.owed {
             Some(owed) => {
                 owed.session = answering.session.or(owed.session);
+                owed.timestamp |= answering.timestamp;
                 owed.replies.extend(answering.replies);
                 owed.last_events.append(answering.last_events);
             }
@@ -255,13 +255,15 @@ impl Server {
         }
         let bound = socket.session;
         let owed = socket.owed.take().map(|owed| *owed).unwrap_or_default();
-        let Answering { session, mut replies, last_events: mut events, .. } = owed;
+        let Answering { session, mut replies, last_events: mut events, mut timestamp, .. } = owed;
         let answered = matches!(socket.intake, Intake::Answered);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
         if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connect, handshake)) {
-            let (queued, taken) = self.take_events(key, self.config.limits.socket_bytes);
+            timestamp |= self.sessions.get(key).is_some_and(|session| session.timestamp);
+            let bytes = self.config.limits.socket_bytes;
+            let (queued, taken) = self.take_events(key, bytes, &mut replies);
             events.append(queued);
             flight = taken.map(|flight| (key, flight));
         }
@@ -287,7 +289,8 @@ impl Server {
         if let Some(key) = starts_expiry {
             self.answered(key);
         }
-        Some(Output::Send { link, parcel: Parcel { replies, events, browser: None } })
+        self.leave(&mut replies);
+        Some(Output::Send { link, parcel: Parcel { replies, events, browser: None, timestamp } })
     }
 
     /// What became of the parcel that the socket was last given.

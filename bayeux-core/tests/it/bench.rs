@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    AskListen, AskPublish, Command, Config, Decoder, Entropy, Event, Input, LinkId, LinkInfo,
-    Message, Output, Pattern, Question, Refusal, Rules, Server, SessionId, Time, Transport, encode,
+    AskListen, AskPublish, Command, Config, Decoder, Encoding, Entropy, Event, Input, LinkId,
+    LinkInfo, Message, Output, Pattern, Question, Refusal, Rules, Server, SessionId, Time,
+    Transport, WallTime, encode,
 };
 use serde_json::{Value, json};
 
@@ -175,7 +176,8 @@ impl Bench {
             .position(|output| matches!(output, Output::Send { link: it, .. } if *it == link))?;
         let Output::Send { parcel, .. } = self.seen.remove(at) else { unreachable!() };
         let mut text = Vec::new();
-        encode(&parcel, &self.transports, &mut text);
+        let wall = WallTime::from_millis(self.now.as_micros() / 1_000);
+        encode(&parcel, Encoding { offered: &self.transports, wall }, &mut text);
         Some(serde_json::from_slice(&text).unwrap())
     }
 
@@ -246,9 +248,10 @@ impl Bench {
         std::mem::take(&mut self.seen)
     }
 
-    /// A session that has connected once.
-    pub(crate) fn visitor(&mut self) -> Visitor {
-        let handshake = json!([{ "id": "1", "channel": "/meta/handshake", "version": "1.0" }]);
+    /// A session that has not connected.
+    pub(crate) fn newcomer(&mut self, ext: &Value) -> Visitor {
+        let handshake =
+            json!([{ "id": "1", "channel": "/meta/handshake", "version": "1.0", "ext": ext }]);
         let link = self.post(None, &handshake);
         self.drain();
         let browser = self.seen.iter().find_map(|output| match output {
@@ -257,7 +260,12 @@ impl Bench {
         });
         let answer = self.take(link);
         let id = answer[0]["clientId"].as_str().expect("a session").to_owned();
-        let visitor = Visitor { id, browser };
+        Visitor { id, browser }
+    }
+
+    /// A session that has connected once.
+    pub(crate) fn visitor(&mut self) -> Visitor {
+        let visitor = self.newcomer(&json!({}));
         self.send(&visitor, &connect(&visitor));
         visitor
     }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod acknowledged;
 mod bench;
 mod codec;
 mod commands;

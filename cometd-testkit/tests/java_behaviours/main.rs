@@ -11,6 +11,7 @@ mod connect;
 mod disconnect;
 mod duplicates;
 mod expiration;
+mod extensions;
 mod handshake;
 mod helpers;
 mod http;

@@ -1,7 +1,4 @@
-//! C42 to C45: clients that ask for acknowledged delivery, which this version does not offer.
-//!
-//! They get ordinary delivery and no `ext.ack`, by which every client knows that the extension is
-//! not there. What is lost with a broken connection goes back to the queue in any case.
+//! C42 to C45: acknowledged messages on the wire.
 
 use serde_json::{Value, json};
 
@@ -9,6 +6,13 @@ use crate::support::{Peer, World, connected};
 
 fn connect(ack: u32) -> Value {
     json!({ "id": "c", "channel": "/meta/connect", "ext": { "ack": ack } })
+}
+
+/// The reply to a connect that goes with this batch.
+fn acknowledged(batch: u32) -> Value {
+    let mut reply = connected();
+    reply["ext"] = json!({ "ack": batch });
+    reply
 }
 
 /// A session whose client asked for acknowledgements and connected once.
@@ -22,46 +26,52 @@ fn open(world: &World) -> Peer {
 }
 
 #[test]
-fn c42_asking_for_acknowledgements_gets_an_ordinary_session() {
+fn c42_only_true_turns_acknowledgements_on() {
     let world = World::new();
-    for ack in [json!(true), json!(false), json!({ "enabled": true })] {
+    for (ack, replied, batch) in [
+        (json!(true), json!({ "ack": true }), json!({ "ack": 1 })),
+        (json!(false), Value::Null, Value::Null),
+        (json!({ "enabled": true }), Value::Null, Value::Null),
+    ] {
         let message = json!({ "id": "1", "channel": "/meta/handshake", "ext": { "ack": ack } });
         let client = world.client();
         let answer = client.send(&json!([message])).messages();
-        assert_eq!((&answer[0]["successful"], &answer[0]["ext"]), (&json!(true), &Value::Null));
+        assert_eq!((&answer[0]["successful"], &answer[0]["ext"]), (&json!(true), &replied));
         let id = answer[0]["clientId"].as_str().expect("a session").to_string();
         let answer = Peer { client, id }.ask(connect(0));
-        assert_eq!((&answer[0]["successful"], &answer[0]["ext"]), (&json!(true), &Value::Null));
+        assert_eq!((&answer[0]["successful"], &answer[0]["ext"]), (&json!(true), &batch));
     }
 }
 
 #[test]
-fn c43_events_ride_on_any_reply_and_are_sent_once() {
+fn c43_events_ride_on_connects_only_and_come_again_for_an_old_number() {
     let world = World::new();
     let peer = open(&world);
+    let subscribe =
+        json!({ "id": "3", "channel": "/meta/subscribe", "subscription": "/t", "ext": {} });
     assert_eq!(
-        peer.ask_all([
-            json!({ "id": "3", "channel": "/meta/subscribe", "subscription": "/t", "ext": {} }),
-            json!({ "id": "4", "channel": "/t", "data": "one", "ext": {} }),
-        ]),
+        peer.ask_all([subscribe, json!({ "id": "4", "channel": "/t", "data": "one" })]),
         json!([
-            { "channel": "/t", "data": "one", "ext": {} },
             { "id": "3", "channel": "/meta/subscribe", "subscription": "/t", "successful": true },
             { "id": "4", "channel": "/t", "successful": true },
         ])
     );
-    assert_eq!(peer.ask(connect(1)), json!([connected()]));
+    let event = json!({ "channel": "/t", "data": "one" });
+    assert_eq!(peer.ask(connect(1)), json!([event, acknowledged(2)]));
+    assert_eq!(peer.ask(connect(1)), json!([event, acknowledged(3)]));
+    assert_eq!(peer.ask(connect(3)), json!([acknowledged(4)]), "held until its time is up");
 }
 
 #[test]
-fn c44_an_event_survives_a_broken_connect_without_acknowledgements_too() {
+fn c44_an_event_survives_a_broken_connect() {
     let world = World::new();
     let peer = open(&world);
     peer.subscribe("/t");
-    peer.start(connect(3)).lose();
-    world.publish("/t", json!("two")).unwrap();
-    assert_eq!(peer.ask(connect(3)), json!([{ "channel": "/t", "data": "two" }, connected()]));
-    assert_eq!(peer.ask(connect(5)), json!([connected()]));
+    peer.start(connect(1)).lose();
+    world.publish("/t", json!("two")).expect("nobody vetoes");
+    let event = json!({ "channel": "/t", "data": "two" });
+    assert_eq!(peer.ask(connect(1)), json!([event, acknowledged(2)]));
+    assert_eq!(peer.ask(connect(2)), json!([acknowledged(3)]));
 }
 
 #[test]
@@ -69,13 +79,15 @@ fn c45_no_number_is_returned_that_could_lose_an_event() {
     let world = World::new();
     let peer = open(&world);
     peer.subscribe("/other");
-    let answer = peer.ask_all([connect(6), json!({ "id": "11", "channel": "/other", "data": 1 })]);
+    let publish = json!({ "id": "11", "channel": "/other", "data": 1 });
+    let answer = peer.ask_all([connect(1), publish]);
     assert_eq!(
         answer,
         json!([
             { "channel": "/other", "data": 1 },
-            connected(),
+            acknowledged(2),
             { "id": "11", "channel": "/other", "successful": true },
         ])
     );
+    assert_eq!(peer.ask(connect(2)), json!([acknowledged(3)]));
 }
