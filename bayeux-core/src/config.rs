@@ -213,6 +213,10 @@ impl Config {
             let reason = "must be longer than `timeout`";
             return Err(ConfigError::Invalid { option: "max_processing", reason });
         }
+        if self.allowed_transports.contains(&Transport::Local) {
+            let reason = "offers what only the server's own process can use";
+            return Err(ConfigError::Invalid { option: "allowed_transports", reason });
+        }
         if self.allowed_transports.is_empty() {
             return Err(ConfigError::NoTransport);
         }

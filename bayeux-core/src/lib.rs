@@ -45,10 +45,10 @@ pub use message::{
 };
 pub use options::ConfigError;
 pub use server::{
-    Answer, AskCreate, AskHandshake, AskListen, AskPublish, AskSubscribe, ChannelView, Command,
-    Denial, Event, Input, LinkInfo, ListenVerdict, Operation, Output, Question, Receipt, Refusal,
-    RemovedReason, ResumeCause, RuleList, Rules, Ruling, Server, SessionView, Stats, Ticket,
-    Timing, Verdict,
+    Activity, Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe,
+    ChannelView, Command, Delivery, Denial, Event, Input, LinkInfo, ListenVerdict, Operation,
+    Output, Question, Receipt, Refusal, RemovedReason, ResumeCause, RuleList, Rules, Ruling,
+    Server, SessionView, Setup, Stats, Ticket, Timing, Verdict,
 };
 pub use time::{Time, WallTime};
 pub use transport::Transport;

@@ -15,6 +15,9 @@ pub enum Transport {
     /// `callback-polling`: the same through a `<script>` element (JSONP).
     #[serde(rename = "callback-polling")]
     CallbackPolling,
+    /// `local`: a client inside the server's own process. It is never offered to others.
+    #[serde(skip)]
+    Local,
 }
 
 impl Transport {
@@ -24,7 +27,14 @@ impl Transport {
             Self::WebSocket => "websocket",
             Self::LongPolling => "long-polling",
             Self::CallbackPolling => "callback-polling",
+            Self::Local => "local",
         }
+    }
+
+    /// Whether a link of this transport takes payloads again and again, and is written to at any
+    /// time.
+    pub(crate) const fn is_stream(self) -> bool {
+        matches!(self, Self::WebSocket | Self::Local)
     }
 
     /// The transport of this name, if it is one of ours.

@@ -98,6 +98,9 @@ pub(crate) fn encode_reply(reply: &Reply, timestamp: bool, with: Encoding<'_>, o
         encode_advice(advice, object.member("advice"));
     }
     extensions::write(reply, with.wall, &mut object);
+    if let Some(members) = &reply.members {
+        object.splice(members.as_bytes());
+    }
     // The Java server stamps replies to meta messages and events, but not those to a publish.
     if timestamp && matches!(reply.channel, ReplyChannel::Meta(_)) {
         object.text("timestamp", &alloc::format!("{}", with.wall));

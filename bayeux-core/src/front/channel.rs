@@ -8,6 +8,7 @@ use core::future::Future;
 use serde::Serialize;
 
 use super::Bayeux;
+use super::authorizer::{Authorizer, AuthorizerId};
 use super::error::Error;
 use super::listener::{Incoming, IntoFlow, ListenerId};
 use super::session::Session;
@@ -85,6 +86,17 @@ impl Channel {
         self.bayeux.add_listener(self.pattern.clone(), super::listener::boxed(listener))
     }
 
+    /// Adds an authorizer for what sessions do with this channel, or with all channels below this
+    /// wildcard. It keeps the channel.
+    pub fn add_authorizer(&self, authorizer: impl Authorizer) -> AuthorizerId {
+        self.bayeux.add_authorizer(self.pattern.clone(), Arc::new(authorizer))
+    }
+
+    /// Removes an authorizer. Whether it was there.
+    pub fn remove_authorizer(&self, id: &AuthorizerId) -> bool {
+        self.bayeux.remove_authorizer(id)
+    }
+
     /// Publishes `data` to the channel's subscribers, or to the listeners of a service channel.
     /// Returns when the listeners have seen it.
     ///
@@ -134,7 +146,7 @@ impl Channel {
         self.bayeux.publish_message(message, from.map(Session::id)).await
     }
 
-    /// Removes the channel with its subscriptions, settings and listeners. Channels below it stay.
+    /// Removes the channel with its subscriptions, settings, listeners and authorizers. Channels below it stay.
     pub fn remove(&self) {
         self.bayeux.remove_channel(&self.pattern);
     }

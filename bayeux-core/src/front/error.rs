@@ -1,6 +1,7 @@
 //! What the application's calls can fail with.
 
 use crate::channel::NameError;
+use crate::message::BayeuxError;
 
 /// Why a call did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,13 @@ pub enum Error {
     /// The channel's messages are Bayeux's own.
     #[error("only clients send on /meta/ channels")]
     MetaChannel,
-    /// A listener vetoed the message.
-    #[error("a listener vetoed the message")]
+    /// A listener or an extension vetoed the message.
+    #[error("a listener or an extension vetoed the message")]
     Vetoed,
+    /// Extension data is always a JSON object.
+    #[error("extension data must be an object")]
+    NoObject,
+    /// The server refused what a local session asked for.
+    #[error("refused: {0}")]
+    Refused(BayeuxError),
 }

@@ -9,11 +9,12 @@ use core::task::Poll;
 use ::http::{Response, StatusCode, request};
 use bytes::Bytes;
 
+use super::state::Shaped;
 use super::{Bayeux, Context};
 use crate::codec::{self, Encoding};
 use crate::http::{Exchange, Plan};
 use crate::id::LinkId;
-use crate::message::{Parcel, Request};
+use crate::message::Request;
 use crate::server::{Input, LinkInfo, Refusal};
 
 impl Bayeux {
@@ -97,7 +98,7 @@ enum LinkState {
 
 impl Link {
     /// Waits for the answer.
-    async fn answer(&mut self) -> Result<Parcel, Refusal> {
+    async fn answer(&mut self) -> Result<Shaped, Refusal> {
         let answer = poll_fn(|cx| {
             let collected = self.bayeux.lock().collect(self.id, cx.waker());
             match collected {
@@ -113,7 +114,10 @@ impl Link {
     /// Waits for the answer and writes the response.
     async fn respond(mut self, exchange: &Exchange) -> (Response<Bytes>, Receipt) {
         match self.answer().await {
-            Ok(parcel) => {
+            Ok((mut parcel, passage)) => {
+                if let Some(passage) = passage {
+                    passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
+                }
                 let mut text = Vec::new();
                 let shared = &self.bayeux.shared;
                 let with = Encoding { offered: shared.offered(), wall: shared.wall_of(&parcel) };

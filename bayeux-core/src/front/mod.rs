@@ -7,7 +7,10 @@
 //! | see, stop or change messages | [`Channel::on_message`], [`Incoming`], [`Flow`] |
 //! | publish | [`Channel::publish`], [`Bayeux::publish`] |
 //! | answer one client | [`Incoming::reply`], [`Session::deliver`] |
-//! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`] |
+//! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`]; channel by channel, [`Channel::add_authorizer`] |
+//! | see, change or delete every message | [`Bayeux::add_extension`], [`Session::add_extension`] |
+//! | be a client yourself | [`Bayeux::local_session`] |
+//! | decide how a session begins | [`HandshakeRequest::session`], [`NewSession`] |
 //! | know who is here | [`Bayeux::sessions`], [`Session`], [`Session::set_attribute`] |
 //! | know what happens | [`Bayeux::on_event`], [`Session::on_removed`], [`Bayeux::stats`] |
 //! | end | [`Bayeux::drain`] |
@@ -28,14 +31,18 @@
 //! this module does nothing but to stop waiting.
 
 mod attributes;
+mod authorizer;
 mod channel;
 mod context;
 mod drive;
 mod error;
 mod exchange;
+mod extension;
 mod guard;
 mod listener;
+mod local;
 mod notice;
+mod passage;
 mod policy;
 mod runtime;
 mod session;
@@ -52,14 +59,21 @@ use core::time::Duration;
 use std::sync::Mutex;
 
 pub use attributes::Attributes;
+pub use authorizer::{
+    Authorization, AuthorizeRequest, Authorizer, AuthorizerId, Grants, Permission,
+};
 pub use channel::Channel;
 pub use context::{Context, PeerAddr};
 pub use error::Error;
 pub use exchange::Receipt;
+pub use extension::{ClientMessage, Extension, ExtensionId, ServerMessage};
 pub use listener::{Flow, Incoming, IntoFlow, ListenerId};
+pub use local::LocalSession;
 pub use notice::Notice;
 use notice::RemovedHandler;
-pub use policy::{CreateRequest, HandshakeRequest, Policy, PublishRequest, SubscribeRequest};
+pub use policy::{
+    CreateRequest, HandshakeRequest, NewSession, Policy, PublishRequest, SubscribeRequest,
+};
 pub use runtime::{Report, Runtime, Task};
 pub use session::{Batch, Session};
 pub use socket::{Broken, Frames, Received, Sending, Socket};
@@ -268,6 +282,32 @@ impl Bayeux {
         self.lock().event_handlers.push(notice::boxed(handler));
     }
 
+    /// Adds an extension that sees every message of every session.
+    pub fn add_extension(&self, extension: impl Extension) -> ExtensionId {
+        self.turn_with(|state, after| {
+            let id = state.add_extension(None, Arc::new(extension));
+            self.tell_extended(state, after);
+            id
+        })
+    }
+
+    /// Removes an extension of the server. Whether it was there.
+    pub fn remove_extension(&self, id: ExtensionId) -> bool {
+        self.turn_with(|state, after| {
+            let Some(extension) = state.extensions.remove(id) else { return false };
+            after.leftovers.extensions.push(extension);
+            self.tell_extended(state, after);
+            true
+        })
+    }
+
+    /// Says to the machine whether there are extensions.
+    fn tell_extended(&self, state: &mut State, after: &mut state::After) {
+        let any = !state.extensions.is_empty();
+        let command = Command::Extend { incoming: any, outgoing: any };
+        state.turn(self, self.now(), Input::Command(command), after);
+    }
+
     /// Removes a listener. Whether it was there.
     pub fn remove_listener(&self, id: &ListenerId) -> bool {
         self.turn_with(|state, after| {
@@ -334,9 +374,36 @@ impl Bayeux {
         })
     }
 
+    fn add_authorizer(
+        &self,
+        pattern: Pattern,
+        authorizer: Arc<dyn authorizer::AnyAuthorizer>,
+    ) -> AuthorizerId {
+        self.turn_with(|state, after| {
+            let command = Command::AuthorizeChannel { pattern: pattern.clone(), authorize: true };
+            let id = state.authorizers.add(pattern, authorizer);
+            state.turn(self, self.now(), Input::Command(command), after);
+            id
+        })
+    }
+
+    fn remove_authorizer(&self, id: &AuthorizerId) -> bool {
+        self.turn_with(|state, after| {
+            let Some((authorizer, last)) = state.authorizers.remove(id) else { return false };
+            after.leftovers.authorizers.push(authorizer);
+            if last {
+                let pattern = id.pattern.clone();
+                let command = Command::AuthorizeChannel { pattern, authorize: false };
+                state.turn(self, self.now(), Input::Command(command), after);
+            }
+            true
+        })
+    }
+
     fn remove_channel(&self, pattern: &Pattern) {
         self.turn_with(|state, after| {
             after.leftovers.listeners.extend(state.listeners.clear(pattern));
+            after.leftovers.authorizers.extend(state.authorizers.clear(pattern));
             let command = Command::RemoveChannel { pattern: pattern.clone() };
             state.turn(self, self.now(), Input::Command(command), after);
         });
@@ -382,6 +449,20 @@ impl Bayeux {
             return None;
         }
         Some(state.notes.attributes.entry(id).or_default().clone())
+    }
+
+    /// Adds to what is done with the messages of a session, if it is there.
+    fn shape<T>(&self, id: SessionId, add: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
+        self.turn_with(|state, after| {
+            if state.server.session(id).is_none() {
+                return Err(Error::SessionGone);
+            }
+            let added = add(state);
+            let incoming = state.notes.shaping.get(&id).is_some_and(|it| !it.extensions.is_empty());
+            let command = Command::ExtendSession { session: id, incoming };
+            state.turn(self, self.now(), Input::Command(command), after);
+            Ok(added)
+        })
     }
 
     fn add_removed_handler(&self, id: SessionId, handler: RemovedHandler) -> Result<(), Error> {

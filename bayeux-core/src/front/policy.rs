@@ -2,16 +2,21 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::future::{Future, ready};
+use core::{fmt, mem};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::attributes::Attributes;
 use super::context::Context;
+use super::error::Error;
+use super::extension::{AnyExtension, Extension};
 use super::guard::Handling;
 use super::session::Session;
-use crate::channel::Pattern;
+use crate::channel::{ChannelName, Pattern};
 use crate::json::Json;
 use crate::message::Message;
-use crate::server::{Operation, Verdict};
+use crate::server::{Activity, Delivery, Operation, Setup, Timing, Verdict};
 
 /// Who may do what: CometD's `SecurityPolicy`.
 ///
@@ -69,8 +74,8 @@ pub struct HandshakeRequest {
     pub raw_ext: Option<Json>,
     /// The request that carries the handshake; `None` if its client is gone.
     pub context: Option<Arc<Context>>,
-    /// What the session will remember if it is allowed.
-    pub attributes: Attributes,
+    /// How the session begins if it is allowed.
+    pub session: NewSession,
 }
 
 impl HandshakeRequest {
@@ -81,6 +86,102 @@ impl HandshakeRequest {
     /// When it does not have the shape of `T`.
     pub fn ext<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         self.raw_ext.as_ref().unwrap_or(&Json::NULL).read()
+    }
+}
+
+/// How a session begins if its handshake is allowed: what is set here holds before anybody can see
+/// the session. Cheap to clone; clones are the same.
+#[derive(Clone, Default)]
+pub struct NewSession {
+    attributes: Attributes,
+    started: Arc<Mutex<Start>>,
+}
+
+#[derive(Default)]
+struct Start {
+    setup: Setup,
+    extensions: Vec<Arc<dyn AnyExtension>>,
+}
+
+impl NewSession {
+    /// Remembers a value with the session.
+    pub fn set_attribute<T: core::any::Any + Send + Sync>(&self, name: &str, value: T) {
+        self.attributes.set(name, value);
+    }
+
+    /// What the session will remember.
+    pub fn attributes(&self) -> Attributes {
+        self.attributes.clone()
+    }
+
+    /// Sets the session's times.
+    pub fn set_timing(&self, timing: Timing) {
+        self.start().setup.timing = timing;
+    }
+
+    /// Sets how the session gets its events.
+    pub fn set_delivery(&self, delivery: Delivery) {
+        self.start().setup.delivery = delivery;
+    }
+
+    /// Ends the session when it is not used for so long; see
+    /// [`Session::set_activity`](super::Session::set_activity).
+    pub fn set_activity(&self, activity: Activity) {
+        self.start().setup.activity = Some(activity);
+    }
+
+    /// Subscribes the session, without asking rules or policy.
+    ///
+    /// # Errors
+    ///
+    /// When `pattern` is no channel name or wildcard.
+    pub fn subscribe(&self, pattern: &str) -> Result<(), Error> {
+        let pattern = Pattern::parse(pattern)?;
+        self.start().setup.subscriptions.push(pattern);
+        Ok(())
+    }
+
+    /// Queues `data` for the session. With `allow_message_delivery_during_handshake` it travels with
+    /// the handshake's reply, else with the first connect's (over WebSocket right after the
+    /// handshake's).
+    ///
+    /// # Errors
+    ///
+    /// When `channel` is no channel name, or `data` has no JSON form.
+    pub fn deliver<T: serde::Serialize + ?Sized>(
+        &self,
+        channel: &str,
+        data: &T,
+    ) -> Result<(), Error> {
+        let message = Message::new(ChannelName::parse(channel)?, Json::new(data)?);
+        self.start().setup.messages.push(Arc::new(message));
+        Ok(())
+    }
+
+    /// Adds an extension to the session.
+    pub fn add_extension(&self, extension: impl Extension) {
+        let mut start = self.start();
+        start.setup.extended = true;
+        start.extensions.push(Arc::new(extension));
+    }
+
+    pub(super) fn setup(&self) -> Setup {
+        mem::take(&mut self.start().setup)
+    }
+
+    pub(super) fn take_extensions(&self) -> Vec<Arc<dyn AnyExtension>> {
+        mem::take(&mut self.start().extensions)
+    }
+
+    /// Every operation is one assignment, so a panic elsewhere cannot leave it half done.
+    fn start(&self) -> MutexGuard<'_, Start> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSession").field("setup", &self.start().setup).finish_non_exhaustive()
     }
 }
 

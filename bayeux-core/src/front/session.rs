@@ -11,12 +11,14 @@ use serde::Serialize;
 use super::Bayeux;
 use super::attributes::Attributes;
 use super::error::Error;
+use super::extension::{Extension, ExtensionId, Extensions};
 use super::notice::RemovedHandler;
-use crate::channel::{ChannelName, Pattern};
+use super::passage::DequeueHook;
+use crate::channel::{ChannelName, Overflow, Pattern};
 use crate::id::SessionId;
 use crate::json::Json;
 use crate::message::Message;
-use crate::server::{Command, Input, RemovedReason, SessionView, Timing};
+use crate::server::{Activity, Command, Delivery, Input, RemovedReason, SessionView, Timing};
 use crate::transport::Transport;
 
 /// A handle on one session. It does not keep the session alive: what is done to a session that is
@@ -59,6 +61,16 @@ impl Session {
         self.look(|view| view.transport())
     }
 
+    /// Whether its events stay queued until its client has acknowledged them.
+    pub fn is_acknowledged(&self) -> bool {
+        self.look(|view| view.is_acknowledged()).unwrap_or_default()
+    }
+
+    /// The network's delay in one direction, as its client has computed it with timesync.
+    pub fn lag(&self) -> Option<core::time::Duration> {
+        self.look(|view| view.lag()).flatten()
+    }
+
     /// What it subscribes to, sorted by name.
     pub fn subscriptions(&self) -> Vec<Pattern> {
         self.look(|view| view.subscriptions()).unwrap_or_default()
@@ -88,13 +100,20 @@ impl Session {
         self.deliver_message(message)
     }
 
-    /// Queues a message for this session alone.
+    /// Queues a message for this session alone, unless an extension of the server deletes it.
     ///
     /// # Errors
     ///
-    /// When the session is gone.
+    /// When the session is gone, or an extension deleted the message.
     pub fn deliver_message(&self, message: impl Into<Arc<Message>>) -> Result<(), Error> {
-        self.command(Command::Deliver { session: self.id, message: message.into() })
+        let mut message = message.into();
+        let passage = self.bayeux.lock().passage(&self.bayeux, Some(self.id), &[]);
+        if let Some(passage) = passage {
+            if !passage.deliver(&mut message, &*self.bayeux.shared.runtime) {
+                return Err(Error::Vetoed);
+            }
+        }
+        self.command(Command::Deliver { session: self.id, message })
     }
 
     /// Ends the session. Its client is told with the next response that it gets, after what was
@@ -164,11 +183,8 @@ impl Session {
     ///
     /// When the session is gone.
     pub fn set_meta_connect_deliver_only(&self, connect_only: bool) -> Result<(), Error> {
-        self.command(Command::SetDelivery {
-            session: self.id,
-            connect_only: Some(connect_only),
-            broadcast_to_publisher: None,
-        })
+        let delivery = Delivery::new().connect_only(connect_only);
+        self.command(Command::SetDelivery { session: self.id, delivery })
     }
 
     /// Sets whether the session gets its own messages.
@@ -177,10 +193,70 @@ impl Session {
     ///
     /// When the session is gone.
     pub fn set_broadcast_to_publisher(&self, broadcast: bool) -> Result<(), Error> {
-        self.command(Command::SetDelivery {
-            session: self.id,
-            connect_only: None,
-            broadcast_to_publisher: Some(broadcast),
+        let delivery = Delivery::new().broadcast_to_publisher(broadcast);
+        self.command(Command::SetDelivery { session: self.id, delivery })
+    }
+
+    /// Sets what happens when the session's queue is full, whatever the channels say. What was
+    /// dropped is told as [`Event::EventsDropped`](crate::Event::EventsDropped).
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn set_overflow(&self, overflow: Overflow) -> Result<(), Error> {
+        let delivery = Delivery::new().overflow(overflow);
+        self.command(Command::SetDelivery { session: self.id, delivery })
+    }
+
+    /// Ends the session when it is not used for so long, counted from now; `None`: never. Its client
+    /// is told as with [`Session::disconnect`]. (CometD's activity extension, which looks at the next
+    /// connect only.)
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn set_activity(&self, activity: impl Into<Option<Activity>>) -> Result<(), Error> {
+        let activity = activity.into();
+        self.command(Command::SetActivity { session: self.id, activity })
+    }
+
+    /// Adds an extension that sees the session's messages only.
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn add_extension(&self, extension: impl Extension) -> Result<ExtensionId, Error> {
+        self.bayeux.shape(self.id, |state| state.add_extension(Some(self.id), Arc::new(extension)))
+    }
+
+    /// Removes an extension of the session. Whether it was there.
+    pub fn remove_extension(&self, id: ExtensionId) -> bool {
+        self.bayeux.turn_with(|state, after| {
+            let Some(shaping) = state.notes.shaping.get_mut(&self.id) else { return false };
+            let Some(extension) = shaping.extensions.remove(id) else { return false };
+            after.leftovers.extensions.push(extension);
+            let incoming = !shaping.extensions.is_empty();
+            let command = Command::ExtendSession { session: self.id, incoming };
+            state.turn(&self.bayeux, self.bayeux.now(), Input::Command(command), after);
+            true
+        })
+    }
+
+    /// Calls `hook` with the session's events whenever some are about to leave; it may remove,
+    /// reorder and replace them. It runs on the task of the connection and must not block.
+    /// (CometD's `DeQueueListener`. With acknowledged messages events that are sent again come here
+    /// again.)
+    ///
+    /// # Errors
+    ///
+    /// When the session is gone.
+    pub fn on_dequeue<H>(&self, hook: H) -> Result<(), Error>
+    where
+        H: Fn(&Self, &mut Vec<Arc<Message>>) + Send + Sync + 'static,
+    {
+        self.bayeux.shape(self.id, |state| {
+            let shaping = state.notes.shaping.entry(self.id).or_default();
+            shaping.hooks.push(Arc::new(hook));
         })
     }
 
@@ -265,9 +341,17 @@ impl Drop for Batch {
 }
 
 /// What the front remembers about sessions beside what the machine does. Sessions without
-/// attributes and handlers are in neither map.
+/// attributes, handlers and extensions are in none of the maps.
 #[derive(Default)]
 pub(super) struct SessionNotes {
     pub(super) attributes: BTreeMap<SessionId, Attributes>,
     pub(super) on_removed: BTreeMap<SessionId, Vec<RemovedHandler>>,
+    pub(super) shaping: BTreeMap<SessionId, Shaping>,
+}
+
+/// What the application does with the messages of one session.
+#[derive(Default)]
+pub(super) struct Shaping {
+    pub(super) extensions: Extensions,
+    pub(super) hooks: Vec<DequeueHook>,
 }

@@ -328,7 +328,10 @@ impl<F: Frames> Socket<F> {
         let mut news = false;
         loop {
             news |= !mail.is_empty();
-            if let Some(parcel) = mail.parcel {
+            if let Some(mut parcel) = mail.parcel {
+                if let Some(passage) = mail.passage {
+                    passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
+                }
                 let wall = self.bayeux.shared.wall_of(&parcel);
                 self.outgoing = Some(self.outgoing(Some(Texts::new(parcel, wall))));
             }

@@ -14,11 +14,14 @@ use slotmap::{Key, KeyData, SlotMap};
 
 use super::Bayeux;
 use super::attributes::Attributes;
+use super::authorizer::{AnyAuthorizer, Authorizers};
 use super::context::Context;
+use super::extension::{AnyExtension, ExtensionId, Extensions};
 use super::listener::{AnyListener, Listeners};
 use super::notice::{EventHandler, Notice, Telling};
-use super::policy::AnyPolicy;
-use super::session::{Session, SessionNotes};
+use super::passage::Passage;
+use super::policy::{AnyPolicy, NewSession};
+use super::session::{Session, SessionNotes, Shaping};
 use crate::id::{LinkId, SessionId};
 use crate::message::Parcel;
 use crate::server::{Event, Input, Output, Question, Receipt, Refusal, Server};
@@ -35,6 +38,11 @@ pub(super) struct State {
     pub(super) publishes: BTreeMap<Receipt, Publishing>,
     pub(super) receipts: u64,
     pub(super) listeners: Listeners,
+    pub(super) authorizers: Authorizers,
+    /// The extensions of the server.
+    pub(super) extensions: Extensions,
+    /// How many extensions there were, those of sessions included.
+    extended: u64,
     pub(super) policy: Option<Arc<dyn AnyPolicy>>,
     pub(super) event_handlers: Vec<EventHandler>,
     pub(super) notes: SessionNotes,
@@ -53,16 +61,21 @@ struct Mailbox {
     mail: Mail,
     waker: Option<Waker>,
     context: Option<Arc<Context>>,
-    /// What the policy wants the session of a handshake to remember.
-    attributes: Option<Attributes>,
+    /// What the policy wants of the session of a handshake.
+    new_session: Option<NewSession>,
     /// Whether further payloads will come, which need the context again.
     is_socket: bool,
 }
+
+/// A parcel, and what the application does with it before it leaves.
+pub(super) type Shaped = (Parcel, Option<Arc<Passage>>);
 
 /// What the machine wants of a link. An exchange gets a parcel or a refusal, once.
 #[derive(Default)]
 pub(super) struct Mail {
     pub(super) parcel: Option<Parcel>,
+    /// What the application does with the parcel before it leaves.
+    pub(super) passage: Option<Arc<Passage>>,
     pub(super) refusal: Option<Refusal>,
     pub(super) resumed: bool,
     pub(super) ping: bool,
@@ -113,6 +126,11 @@ pub(super) struct Leftovers {
     contexts: Vec<Arc<Context>>,
     attributes: Vec<Attributes>,
     pub(super) listeners: Vec<AnyListener>,
+    pub(super) authorizers: Vec<Arc<dyn AnyAuthorizer>>,
+    pub(super) extensions: Vec<Arc<dyn AnyExtension>>,
+    shaping: Vec<Shaping>,
+    setups: Vec<NewSession>,
+    passages: Vec<Arc<Passage>>,
     pub(super) wakers: Vec<Waker>,
 }
 
@@ -120,7 +138,7 @@ pub(super) struct Leftovers {
 pub(super) struct Asked {
     pub(super) question: Question,
     pub(super) context: Option<Arc<Context>>,
-    pub(super) attributes: Attributes,
+    pub(super) new_session: NewSession,
 }
 
 impl State {
@@ -131,6 +149,9 @@ impl State {
             publishes: BTreeMap::new(),
             receipts: 0,
             listeners: Listeners::default(),
+            authorizers: Authorizers::default(),
+            extensions: Extensions::default(),
+            extended: 0,
             policy: None,
             event_handlers: Vec::new(),
             notes: SessionNotes::default(),
@@ -160,7 +181,8 @@ impl State {
     pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
         if let Some(mailbox) = self.mailboxes.remove(key(link)) {
             after.leftovers.contexts.extend(mailbox.context);
-            after.leftovers.attributes.extend(mailbox.attributes);
+            after.leftovers.setups.extend(mailbox.new_session);
+            after.leftovers.passages.extend(mailbox.mail.passage);
             after.leftovers.wakers.extend(mailbox.waker);
         }
         if self.mailboxes.is_empty() {
@@ -178,11 +200,11 @@ impl State {
         &mut self,
         link: LinkId,
         waker: &Waker,
-    ) -> Result<Result<Parcel, Refusal>, Option<Waker>> {
+    ) -> Result<Result<Shaped, Refusal>, Option<Waker>> {
         let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Err(None) };
-        let Mail { parcel, refusal, .. } = mem::take(&mut mailbox.mail);
+        let Mail { parcel, passage, refusal, .. } = mem::take(&mut mailbox.mail);
         match (parcel, refusal) {
-            (Some(parcel), _) => Ok(Ok(parcel)),
+            (Some(parcel), _) => Ok(Ok((parcel, passage))),
             (None, Some(refusal)) => Ok(Err(refusal)),
             (None, None) => Err(register(&mut mailbox.waker, waker)),
         }
@@ -217,7 +239,10 @@ impl State {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Send { link, parcel } => {
-                    self.post(link, after, |mail| mail.parcel = Some(parcel));
+                    let passage = self.passage(bayeux, parcel.session, &ended);
+                    self.post(link, after, |mail| {
+                        (mail.parcel, mail.passage) = (Some(parcel), passage);
+                    });
                 }
                 Output::Refuse { link, refusal } => {
                     self.post(link, after, |mail| mail.refusal = Some(refusal));
@@ -238,6 +263,44 @@ impl State {
         }
     }
 
+    /// Adds an extension to the server, or to a session.
+    pub(super) fn add_extension(
+        &mut self,
+        session: Option<SessionId>,
+        extension: Arc<dyn AnyExtension>,
+    ) -> ExtensionId {
+        self.extended += 1;
+        let extensions = match session {
+            Some(session) => &mut self.notes.shaping.entry(session).or_default().extensions,
+            None => &mut self.extensions,
+        };
+        extensions.add(self.extended, extension)
+    }
+
+    /// What the parcels of a session go through, if there is anything.
+    pub(super) fn passage(
+        &self,
+        bayeux: &Bayeux,
+        session: Option<SessionId>,
+        ended: &[(SessionId, Attributes)],
+    ) -> Option<Arc<Passage>> {
+        let id = session?;
+        if self.extensions.is_empty() && self.notes.shaping.is_empty() {
+            return None;
+        }
+        let shaping = self.notes.shaping.get(&id);
+        if self.extensions.is_empty() && shaping.is_none() {
+            return None;
+        }
+        let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
+        Some(Arc::new(Passage {
+            session: Session::new(bayeux.clone(), id, kept),
+            hooks: shaping.map(|it| it.hooks.clone()).unwrap_or_default(),
+            server: self.extensions.reversed().collect(),
+            own: shaping.map(|it| it.extensions.reversed().collect()).unwrap_or_default(),
+        }))
+    }
+
     fn post(&mut self, link: LinkId, after: &mut After, put: impl FnOnce(&mut Mail)) {
         if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
             put(&mut mailbox.mail);
@@ -255,18 +318,19 @@ impl State {
             Question::Subscribe(it) => Some(it.link),
             Question::Publish(it) => Some(it.link),
             Question::Listen(it) => it.link,
+            Question::Extend(it) => Some(it.link),
         };
         let mailbox = link.and_then(|link| self.mailboxes.get_mut(key(link)));
-        let attributes = Attributes::default();
+        let new_session = NewSession::default();
         let context = mailbox.and_then(|mailbox| {
             if matches!(question, Question::Handshake(_)) {
                 // Over WebSocket there may have been a handshake before, which was denied.
-                let before = mailbox.attributes.replace(attributes.clone());
-                after.leftovers.attributes.extend(before);
+                let before = mailbox.new_session.replace(new_session.clone());
+                after.leftovers.setups.extend(before);
             }
             mailbox.context.clone()
         });
-        after.questions.push(Asked { question, context, attributes });
+        after.questions.push(Asked { question, context, new_session });
     }
 
     fn tell(
@@ -280,11 +344,15 @@ impl State {
         let session = match &event {
             Event::SessionAdded { session, link } => {
                 let mailbox = self.mailboxes.get_mut(key(*link));
-                match mailbox.and_then(|mailbox| mailbox.attributes.take()) {
-                    Some(attributes) if !attributes.is_empty() => {
+                if let Some(new_session) = mailbox.and_then(|mailbox| mailbox.new_session.take()) {
+                    let attributes = new_session.attributes();
+                    if !attributes.is_empty() {
                         self.notes.attributes.insert(*session, attributes);
                     }
-                    attributes => after.leftovers.attributes.extend(attributes),
+                    for extension in new_session.take_extensions() {
+                        self.add_extension(Some(*session), extension);
+                    }
+                    after.leftovers.setups.push(new_session);
                 }
                 Some(*session)
             }
@@ -293,6 +361,7 @@ impl State {
                     ended.push((*session, attributes));
                 }
                 on_removed = self.notes.on_removed.remove(session).unwrap_or_default();
+                after.leftovers.shaping.extend(self.notes.shaping.remove(session));
                 Some(*session)
             }
             Event::Suspended { session, link, .. } => {

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::future::Future;
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
@@ -16,15 +17,20 @@ use core::task::{Context as TaskContext, Poll, Waker};
 use std::panic::catch_unwind;
 use std::sync::MutexGuard;
 
-use super::guard::{self, Guarded};
+use super::authorizer::{AuthorizeRequest, Permission, Tally};
+use super::extension::{ClientMessage, Content, ServerMessage};
+use super::guard::{self, Guarded, Handling};
 use super::listener::{AnyListener, Flow, Incoming};
-use super::policy::{CreateRequest, HandshakeRequest, PublishRequest, SubscribeRequest};
+use super::passage;
+use super::policy::{AnyPolicy, CreateRequest, HandshakeRequest, PublishRequest, SubscribeRequest};
 use super::runtime::Report;
 use super::session::Session;
 use super::state::{After, Asked, State, Teller};
 use super::{Bayeux, Error};
-use crate::channel::Pattern;
-use crate::server::{Answer, AskListen, Input, ListenVerdict, Question, Server, Verdict};
+use crate::channel::{ChannelKind, Pattern};
+use crate::server::{
+    Answer, AskExtend, AskListen, Input, ListenVerdict, Question, Server, Setup, Ticket, Verdict,
+};
 
 /// The application thinking about a question.
 type Thinking = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -124,7 +130,7 @@ impl Bayeux {
     }
 
     /// Wakes, starts to tell events; what is left are the questions.
-    fn settle(&self, after: After) -> alloc::vec::Vec<Asked> {
+    fn settle(&self, after: After) -> Vec<Asked> {
         let After { wakers, questions, tell, stuck, leftovers } = after;
         wakers.into_iter().for_each(Waker::wake);
         if stuck {
@@ -145,65 +151,153 @@ impl Bayeux {
     /// Lets the application think about a question. A panic or an error has the outcome that the
     /// safer one of the two has: a policy denies, a listener continues.
     fn think(&self, asked: Asked) -> Thinking {
-        let Asked { question, context, attributes } = asked;
+        let Asked { question, context, new_session } = asked;
         let bayeux = self.clone();
         let session = |id| Session::new(bayeux.clone(), id, None);
         let policy = match &question {
-            Question::Listen(_) => None,
+            Question::Listen(_) | Question::Extend(_) => None,
             Question::Handshake(_)
             | Question::Create(_)
             | Question::Subscribe(_)
             | Question::Publish(_) => self.lock().policy.clone(),
         };
-        match (question, policy) {
-            (Question::Handshake(it), Some(policy)) => {
-                let request = HandshakeRequest { raw_ext: it.ext, context, attributes };
+        match question {
+            Question::Handshake(it) => {
+                // Rules that ask without a policy to ask: there is nobody who would allow it.
+                let Some(policy) = policy else {
+                    let verdict = Verdict::deny();
+                    return ready(Answer::Handshake(it.ticket, verdict, Setup::default()));
+                };
+                let session = new_session.clone();
+                let request = HandshakeRequest { raw_ext: it.ext, context, session };
                 let deciding = Guarded::new(|| policy.handshake(request));
-                Box::pin(
-                    async move { Answer::Handshake(it.ticket, bayeux.verdict(deciding).await) },
-                )
+                Box::pin(async move {
+                    let verdict = bayeux.verdict(Some(deciding)).await;
+                    Answer::Handshake(it.ticket, verdict, new_session.setup())
+                })
             }
-            (Question::Create(it), Some(policy)) => {
+            Question::Create(it) => {
+                let authorizing = AuthorizeRequest {
+                    permission: Permission::Create,
+                    channel: it.channel.clone(),
+                    session: session(it.session),
+                    message: None,
+                    context: context.clone(),
+                };
                 let request = CreateRequest {
                     session: session(it.session),
                     channel: it.channel,
                     operation: it.operation,
                     context,
                 };
-                let deciding = Guarded::new(|| policy.create(request));
-                Box::pin(async move { Answer::Create(it.ticket, bayeux.verdict(deciding).await) })
+                let deciding = asks(it.policy, policy, |policy| policy.create(request));
+                Box::pin(async move {
+                    let verdict = bayeux.decide(deciding, it.authorizers, authorizing).await;
+                    Answer::Create(it.ticket, verdict)
+                })
             }
-            (Question::Subscribe(it), Some(policy)) => {
+            Question::Subscribe(it) => {
+                let authorizing = AuthorizeRequest {
+                    permission: Permission::Subscribe,
+                    channel: it.channel.clone(),
+                    session: session(it.session),
+                    message: None,
+                    context: context.clone(),
+                };
                 let request = SubscribeRequest {
                     session: session(it.session),
                     channel: it.channel,
                     ext: it.ext,
                     context,
                 };
-                let deciding = Guarded::new(|| policy.subscribe(request));
-                Box::pin(
-                    async move { Answer::Subscribe(it.ticket, bayeux.verdict(deciding).await) },
-                )
+                let deciding = asks(it.policy, policy, |policy| policy.subscribe(request));
+                Box::pin(async move {
+                    let verdict = bayeux.decide(deciding, it.authorizers, authorizing).await;
+                    Answer::Subscribe(it.ticket, verdict)
+                })
             }
-            (Question::Publish(it), Some(policy)) => {
+            Question::Publish(it) => {
+                let authorizing = AuthorizeRequest {
+                    permission: Permission::Publish,
+                    channel: it.message.channel().clone().into(),
+                    session: session(it.session),
+                    message: Some(Arc::clone(&it.message)),
+                    context: context.clone(),
+                };
                 let request =
                     PublishRequest { session: session(it.session), message: it.message, context };
-                let deciding = Guarded::new(|| policy.publish(request));
-                Box::pin(async move { Answer::Publish(it.ticket, bayeux.verdict(deciding).await) })
+                let deciding = asks(it.policy, policy, |policy| policy.publish(request));
+                Box::pin(async move {
+                    let verdict = bayeux.decide(deciding, it.authorizers, authorizing).await;
+                    Answer::Publish(it.ticket, verdict)
+                })
             }
-            (Question::Listen(it), _) => {
+            Question::Listen(it) => {
                 let session = it.session.map(session);
                 Box::pin(bayeux.listen(it, session, context))
             }
-            // Rules that ask without a policy to ask: there is nobody who would allow it.
-            (Question::Handshake(it), None) => ready(Answer::Handshake(it.ticket, Verdict::deny())),
-            (Question::Create(it), None) => ready(Answer::Create(it.ticket, Verdict::deny())),
-            (Question::Subscribe(it), None) => ready(Answer::Subscribe(it.ticket, Verdict::deny())),
-            (Question::Publish(it), None) => ready(Answer::Publish(it.ticket, Verdict::deny())),
+            Question::Extend(it) => {
+                let session = it.session.map(session);
+                let message = ClientMessage { request: *it.request, id: it.id, session, context };
+                Box::pin(bayeux.extend(it.ticket, message))
+            }
         }
     }
 
-    async fn verdict(&self, deciding: Guarded<Verdict>) -> Verdict {
+    /// The policy's verdict, if it is asked, and then that of the authorizers.
+    async fn decide(
+        &self,
+        deciding: Option<Guarded<Verdict>>,
+        channels: Vec<Pattern>,
+        request: AuthorizeRequest,
+    ) -> Verdict {
+        match self.verdict(deciding).await {
+            Verdict::Allow => {}
+            denied @ Verdict::Deny(_) => return denied,
+        }
+        let authorizers = self.lock().authorizers.on(&channels);
+        let mut tally = Tally::default();
+        for authorizer in authorizers.into_iter().flatten() {
+            let request = request.clone();
+            let authorization = match Guarded::new(|| authorizer.decide(request)).await {
+                Ok(authorization) => authorization,
+                Err(message) => {
+                    let handler = &"authorizer";
+                    self.report(Report::HandlerPanicked { handler, message: &message });
+                    return Verdict::deny();
+                }
+            };
+            if let Err(denied) = tally.count(authorization) {
+                return denied;
+            }
+        }
+        tally.verdict()
+    }
+
+    /// Lets the application's extensions see a client's message, one after another.
+    async fn extend(self, ticket: Ticket<AskExtend>, mut message: ClientMessage) -> Answer {
+        let extensions: Vec<_> = {
+            let state = self.lock();
+            let session = message.session().and_then(|it| state.notes.shaping.get(&it.id()));
+            let own = session.into_iter().flat_map(|it| it.extensions.in_order());
+            state.extensions.in_order().chain(own).collect()
+        };
+        for extension in extensions {
+            match Guarded::new(|| extension.receive(message)).await {
+                Ok(Some(passed)) => message = passed,
+                Ok(None) => return Answer::Extend(ticket, None),
+                Err(panic) => {
+                    let handler = &"extension";
+                    self.report(Report::HandlerPanicked { handler, message: &panic });
+                    return Answer::Extend(ticket, None);
+                }
+            }
+        }
+        Answer::Extend(ticket, Some(message.request.into()))
+    }
+
+    async fn verdict(&self, deciding: Option<Guarded<Verdict>>) -> Verdict {
+        let Some(deciding) = deciding else { return Verdict::Allow };
         match deciding.await {
             Ok(verdict) => verdict,
             Err(message) => {
@@ -232,10 +326,22 @@ impl Bayeux {
                 Flow::Continue => {}
                 Flow::Veto => return Answer::Listen(asked.ticket, ListenVerdict::Veto),
                 Flow::Replace(data) => {
-                    message = Arc::new(message.replace_data(data));
+                    message = Arc::new(message.replace_data(&data));
                     replaced = true;
                 }
             }
+        }
+        if message.channel().kind() == ChannelKind::Broadcast {
+            let before = Arc::clone(&message);
+            let extensions: Vec<_> = self.lock().extensions.reversed().collect();
+            for extension in extensions {
+                let content = Content::Event(&mut message);
+                let runtime = &*self.shared.runtime;
+                if !passage::send(&*extension, ServerMessage { content, session: None }, runtime) {
+                    return Answer::Listen(asked.ticket, ListenVerdict::Veto);
+                }
+            }
+            replaced |= !Arc::ptr_eq(&before, &message);
         }
         let verdict =
             if replaced { ListenVerdict::Replace(message) } else { ListenVerdict::Continue };
@@ -257,11 +363,11 @@ impl Bayeux {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shared.runtime.spawn(Box::pin(task));
     }
 
-    fn report(&self, report: Report<'_>) {
+    pub(super) fn report(&self, report: Report<'_>) {
         self.shared.runtime.report(report);
     }
 }
@@ -289,6 +395,19 @@ impl Drop for Telling {
             state.end_teller(self.teller);
         }
     }
+}
+
+/// What the policy thinks, if the rules ask it. When there is none, there is nobody who would
+/// allow anything.
+fn asks(
+    asked: bool,
+    policy: Option<Arc<dyn AnyPolicy>>,
+    ask: impl FnOnce(Arc<dyn AnyPolicy>) -> Handling<Verdict>,
+) -> Option<Guarded<Verdict>> {
+    asked.then(|| match policy {
+        Some(policy) => Guarded::new(|| ask(policy)),
+        None => Guarded::new(|| Box::pin(core::future::ready(Verdict::deny()))),
+    })
 }
 
 fn ready(answer: Answer) -> Thinking {

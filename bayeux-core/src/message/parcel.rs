@@ -7,7 +7,7 @@ use core::ops::Deref;
 use smallvec::SmallVec;
 
 use super::{Message, Reply};
-use crate::id::BrowserId;
+use crate::id::{BrowserId, SessionId};
 
 /// The events of a parcel, in the order of the session's queue. Reads like a slice.
 ///
@@ -66,6 +66,8 @@ pub struct Parcel {
     pub events: Events,
     /// The browser cookie to set with this response.
     pub browser: Option<BrowserId>,
+    /// The session that is answered, if it is known. It may be gone.
+    pub session: Option<SessionId>,
     /// Whether each message carries the time at which it is encoded.
     pub timestamp: bool,
 }

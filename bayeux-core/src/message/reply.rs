@@ -24,6 +24,8 @@ pub struct Reply {
     pub advice: Option<Advice>,
     /// Extension data for the client, a JSON object.
     pub ext: Option<Json>,
+    /// Further members of the reply itself, a JSON object.
+    pub members: Option<Json>,
     /// `ext.ack`.
     pub ack: Option<AckReply>,
     /// `ext.timesync`.
@@ -55,6 +57,7 @@ impl Reply {
             subscription: None,
             advice: None,
             ext: None,
+            members: None,
             ack: None,
             timesync: None,
             messages: None,

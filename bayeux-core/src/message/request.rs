@@ -129,6 +129,19 @@ pub struct ClientAdvice {
 }
 
 impl Request {
+    /// Takes over what an extension may change of a message: its `ext`, and the data of a publish.
+    pub(crate) fn replace(&mut self, by: Self) {
+        let Self { ext, extensions, kind, .. } = by;
+        (self.ext, self.extensions) = (ext, extensions);
+        if let (RequestKind::Publish { message, .. }, RequestKind::Publish { message: by, .. }) =
+            (&mut self.kind, kind)
+        {
+            if by.channel() == message.channel() {
+                *message = by;
+            }
+        }
+    }
+
     /// The meta channel that the message was sent to, if it was one.
     pub fn verb(&self) -> Option<Verb> {
         match self.kind {

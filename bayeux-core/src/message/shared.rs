@@ -91,6 +91,11 @@ struct Span {
 }
 
 impl Span {
+    fn moved(self, by: i64) -> Self {
+        let at = |it: u32| u32::try_from(i64::from(it) + by).unwrap_or_default();
+        Self { start: at(self.start), end: at(self.end) }
+    }
+
     fn range(self) -> Option<Range<usize>> {
         (self.start != self.end).then_some(self.start as usize..self.end as usize)
     }
@@ -147,19 +152,61 @@ impl Message {
         }
     }
 
-    /// The same message with other data.
+    /// The same message with other data. (The message that tells a client of its session's end has
+    /// none, and keeps none.)
     #[must_use]
-    pub fn replace_data(&self, data: Json) -> Self {
-        Self::with(
-            self.channel.clone(),
-            &MessageParts {
-                data: Some(data),
-                ext: self.ext(),
-                id: self.id(),
-                successful: None,
-                lazy: self.lazy,
-            },
-        )
+    pub fn replace_data(&self, data: &Json) -> Self {
+        match self.data.range() {
+            Some(range) => self.spliced(range, data.as_bytes()),
+            None => self.clone(),
+        }
+    }
+
+    /// The same message with other extension data, a JSON object.
+    #[must_use]
+    pub fn replace_ext(&self, ext: &Json) -> Self {
+        if let Some(range) = self.ext.range() {
+            return self.spliced(range, ext.as_bytes());
+        }
+        let end = self.text.len() - 2;
+        let mut member = Vec::with_capacity(ext.as_bytes().len() + 8);
+        let value = write_member(&mut member, ",\"ext\":", ext);
+        let mut message = self.spliced(end..end, &member);
+        message.ext = value.moved(end as i64);
+        message
+    }
+
+    /// The same message with one more member, in front of the others.
+    #[must_use]
+    pub fn with_member(&self, name: &str, value: &Json) -> Self {
+        let mut member = Vec::with_capacity(name.len() + value.as_bytes().len() + 8);
+        write_string(&mut member, name);
+        member.push(b':');
+        member.extend_from_slice(value.as_bytes());
+        member.push(b',');
+        self.spliced(2..2, &member)
+    }
+
+    /// The same message with `range` of its text replaced.
+    fn spliced(&self, range: Range<usize>, by: &[u8]) -> Self {
+        let mut text = Vec::with_capacity(self.text.len() - range.len() + by.len());
+        text.extend_from_slice(&self.text[..range.start]);
+        text.extend_from_slice(by);
+        text.extend_from_slice(&self.text[range.end..]);
+        let change = by.len() as i64 - range.len() as i64;
+        let moved = |span: Span| {
+            let mut span = span;
+            if span.start as usize == range.start && !range.is_empty() {
+                span.end = span.moved(change).end;
+                span
+            } else if span.start as usize >= range.end && span.range().is_some() {
+                span.moved(change)
+            } else {
+                span
+            }
+        };
+        let (id, data, ext) = (moved(self.id), moved(self.data), moved(self.ext));
+        Self { channel: self.channel.clone(), text: text.into(), id, data, ext, lazy: self.lazy }
     }
 
     /// The channel that the message is published on.
@@ -258,8 +305,30 @@ mod tests {
         );
         assert_eq!(message.id(), Some(json("\"7\"")));
         assert_eq!(message.ext(), Some(json("{}")));
-        let replaced = message.replace_data(json("[2]"));
-        assert_eq!(format!("{replaced:?}"), r#"{"id":"7","channel":"/foo","data":[2],"ext":{}}"#);
+    }
+
+    #[test]
+    fn its_parts_can_be_replaced_and_members_added() {
+        let parts =
+            MessageParts::data(json("1")).ext(json("{}")).id(Some(json("\"7\""))).successful(false);
+        let message = Message::with(channel(), &parts)
+            .with_member("x", &json("[0]"))
+            .replace_data(&json("[2,3]"))
+            .replace_ext(&json(r#"{"a":1}"#))
+            .replace_data(&json("4"));
+        assert_eq!(
+            format!("{message:?}"),
+            concat!(
+                r#"{"x":[0],"id":"7","channel":"/foo","successful":false,"data":4,"#,
+                r#""ext":{"a":1}}"#
+            )
+        );
+        let found = (message.id(), message.data(), message.ext());
+        assert_eq!(found, (Some(json("\"7\"")), json("4"), Some(json(r#"{"a":1}"#))));
+        let message = Message::new(channel(), json("1")).replace_ext(&json("{}"));
+        let message = message.replace_data(&json("22")).replace_ext(&json("[]"));
+        assert_eq!(format!("{message:?}"), r#"{"channel":"/foo","data":22,"ext":[]}"#);
+        assert_eq!((message.data(), message.ext()), (json("22"), Some(json("[]"))));
     }
 
     #[test]

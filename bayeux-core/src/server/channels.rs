@@ -25,6 +25,8 @@ pub(super) struct Channel {
     pub(super) subscribers: BTreeSet<SessionKey>,
     /// Whether the application wants to see this channel's messages before they are delivered.
     pub(super) listened: bool,
+    /// Whether the application has authorizers for this channel.
+    pub(super) authorized: bool,
     /// When the channel was last used.
     pub(super) used: Time,
     /// Whether a timer will look after this channel.
@@ -34,7 +36,10 @@ pub(super) struct Channel {
 impl Channel {
     /// Whether nothing but its settings would be lost with the channel, and these may be.
     pub(super) fn is_idle(&self) -> bool {
-        self.subscribers.is_empty() && !self.listened && !self.settings.persistent
+        self.subscribers.is_empty()
+            && !self.listened
+            && !self.authorized
+            && !self.settings.persistent
     }
 }
 
@@ -47,6 +52,8 @@ pub(super) struct Channels {
     deep: Map<ChannelText, ChannelKey>,
     /// How many channels are listened to.
     listened: usize,
+    /// How many channels have authorizers.
+    authorized: usize,
 }
 
 type ChannelText = alloc::boxed::Box<str>;
@@ -60,6 +67,7 @@ impl Channels {
             one: map(),
             deep: map(),
             listened: 0,
+            authorized: 0,
         }
     }
 
@@ -91,6 +99,7 @@ impl Channels {
             settings: ChannelSettings::default(),
             subscribers: BTreeSet::new(),
             listened: false,
+            authorized: false,
             used: now,
             watched: false,
         });
@@ -101,6 +110,7 @@ impl Channels {
     pub(super) fn remove(&mut self, key: ChannelKey) -> Option<Channel> {
         let channel = self.table.remove(key)?;
         self.listened -= usize::from(channel.listened);
+        self.authorized -= usize::from(channel.authorized);
         let (reach, prefix) = (channel.pattern.reach(), channel.pattern.prefix());
         match reach {
             Reach::Exact => self.exact.remove(prefix),
@@ -142,6 +152,46 @@ impl Channels {
         let channels = self.matching(name);
         let listened = channels.iter().filter_map(|&key| self.get(key)).filter(|it| it.listened);
         listened.map(|it| it.pattern.clone()).collect()
+    }
+
+    /// Sets whether the application has authorizers for this channel.
+    pub(super) fn set_authorized(&mut self, key: ChannelKey, authorized: bool) {
+        let Some(channel) = self.table.get_mut(key) else { return };
+        self.authorized -= usize::from(channel.authorized);
+        channel.authorized = authorized;
+        self.authorized += usize::from(authorized);
+    }
+
+    /// The channels that have authorizers and concern what is done with `name`, from root to leaf.
+    pub(super) fn authorizing_name(&self, name: &str) -> Vec<Pattern> {
+        if self.authorized == 0 {
+            return Vec::new();
+        }
+        self.authorizing_among(&self.matching(name))
+    }
+
+    /// The same for a channel or wildcard. A wildcard is a channel of its own, for which its own
+    /// authorizers count and those of the deep wildcards above it (`ServerChannel` of the Java
+    /// server), not those of the channels below.
+    pub(super) fn authorizing(&self, pattern: &Pattern) -> Vec<Pattern> {
+        if self.authorized == 0 {
+            return Vec::new();
+        }
+        let mut matches = self.matching(pattern.as_str());
+        if pattern.is_wild() {
+            // `/a/*` and `/a/**` themselves are in the maps under their prefix.
+            matches.retain(|key| {
+                let channel = self.table.get(*key);
+                channel.is_some_and(|it| it.pattern.reach() == Reach::Deep)
+            });
+            matches.extend(self.find(pattern).filter(|_| pattern.reach() == Reach::One));
+        }
+        self.authorizing_among(&matches)
+    }
+
+    fn authorizing_among(&self, channels: &Matches) -> Vec<Pattern> {
+        let found = channels.iter().filter_map(|&key| self.get(key)).filter(|it| it.authorized);
+        found.map(|it| it.pattern.clone()).collect()
     }
 
     /// All channels, in the order of their keys.
@@ -215,6 +265,24 @@ mod tests {
             expected.sort();
             assert_eq!(found, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn authorizers_of_a_wildcard_are_its_own_and_those_of_deep_wildcards_above() {
+        let mut channels = Channels::new(&mut Zero);
+        for text in ["/**", "/a/**", "/a/*", "/a/b", "/a/b/*", "/a/b/**", "/a/b/c"] {
+            let key = channels.insert(Pattern::parse(text).unwrap(), Time::ZERO);
+            channels.set_authorized(key, true);
+        }
+        let names = |text: &str| -> Vec<String> {
+            let found = channels.authorizing(&Pattern::parse(text).unwrap());
+            found.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(names("/a/b/*"), ["/**", "/a/**", "/a/b/**", "/a/b/*"]);
+        assert_eq!(names("/a/b/**"), ["/**", "/a/**", "/a/b/**"]);
+        assert_eq!(names("/**"), ["/**"]);
+        assert_eq!(names("/a/b"), ["/**", "/a/**", "/a/*", "/a/b"]);
+        assert_eq!(names("/a/x"), ["/**", "/a/**", "/a/*"]);
     }
 
     #[test]

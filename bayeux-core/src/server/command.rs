@@ -6,7 +6,7 @@ use super::input::{Command, Timing};
 use super::keys::SessionKey;
 use super::questions::ServerPublish;
 use super::session::Overrides;
-use super::{Event, RemovedReason, Server};
+use super::{Event, Extended, RemovedReason, Server};
 use crate::channel::{ChannelKind, ChannelSettings, Pattern};
 use crate::config::MAX_DURATION;
 
@@ -53,14 +53,24 @@ impl Server {
                     self.set_timing(key, timing);
                 }
             }
-            Command::SetDelivery { session, connect_only, broadcast_to_publisher } => {
+            Command::SetDelivery { session, delivery } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.set_delivery(key, delivery);
+                }
+            }
+            Command::SetActivity { session, activity } => {
+                if let Some(key) = self.sessions.find_live(session) {
+                    self.set_activity(key, activity);
+                }
+            }
+            Command::ExtendSession { session, incoming } => {
                 let key = self.sessions.find_live(session);
                 if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
-                    session.connect_only = connect_only.unwrap_or(session.connect_only);
-                    session.broadcast_to_publisher =
-                        broadcast_to_publisher.unwrap_or(session.broadcast_to_publisher);
+                    session.extended = incoming;
                 }
-                key.into_iter().for_each(|key| self.wake(key));
+            }
+            Command::Extend { incoming, outgoing } => {
+                self.extended = Extended { incoming, outgoing };
             }
             Command::CreateChannel { pattern } => {
                 let key = self.create_channel(&pattern);
@@ -68,13 +78,16 @@ impl Server {
             }
             Command::ConfigureChannel { pattern, settings } => self.configure(&pattern, settings),
             Command::ListenChannel { pattern, listen } => self.listen_channel(&pattern, listen),
+            Command::AuthorizeChannel { pattern, authorize } => {
+                self.authorize_channel(&pattern, authorize);
+            }
             Command::RemoveChannel { pattern } => self.remove_channel(&pattern),
             Command::SetRules(rules) => self.rules = *rules,
             Command::Drain { spread } => self.drain(spread),
         }
     }
 
-    fn set_timing(&mut self, key: SessionKey, timing: Timing) {
+    pub(super) fn set_timing(&mut self, key: SessionKey, timing: Timing) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Timing { timeout, interval, max_interval } = timing;
         // The same bounds as for the configuration, where a value beyond them is an error: a
@@ -108,6 +121,16 @@ impl Server {
             None => return,
         };
         self.channels.set_listened(key, listen);
+        self.watch_channel(key);
+    }
+
+    fn authorize_channel(&mut self, pattern: &Pattern, authorize: bool) {
+        let key = match self.channels.find(pattern) {
+            Some(key) => key,
+            None if authorize => self.create_channel(pattern),
+            None => return,
+        };
+        self.channels.set_authorized(key, authorize);
         self.watch_channel(key);
     }
 

@@ -179,6 +179,7 @@ impl Server {
         let mut answering = Answering {
             session: Some(key),
             replies: alloc::vec![reply],
+            owner: self.session_id(key),
             timestamp: self.sessions.get(key).is_some_and(|session| session.timestamp),
             ..Answering::default()
         };

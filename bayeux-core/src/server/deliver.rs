@@ -76,8 +76,8 @@ impl Server {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let limits = &self.config.limits;
         let lazy = manner.lazy.is_some();
-        let dropped = match session.queue.offer(Arc::clone(message), lazy, manner.overflow, limits)
-        {
+        let overflow = session.overflow.unwrap_or(manner.overflow);
+        let dropped = match session.queue.offer(Arc::clone(message), lazy, overflow, limits) {
             Offered::Queued => 0,
             Offered::Displaced(count) => count,
             Offered::Dropped => {
@@ -160,7 +160,7 @@ impl Server {
             return self.dispatch_socket(link);
         }
         let LinkState::Answering(answering) = &mut it.state else { return None };
-        let Answering { session, mut replies, last_events, browser, in_batch, mut timestamp } =
+        let Answering { session, mut replies, last_events, browser, in_batch, owner, timestamp } =
             core::mem::take(&mut **answering);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
@@ -168,7 +168,6 @@ impl Server {
 
         let mut events = last_events;
         if let Some(key) = session.filter(|&key| self.may_carry_events(key, connect, handshake)) {
-            timestamp |= self.sessions.get(key).is_some_and(|session| session.timestamp);
             let (queued, taken) = self.take_events(key, usize::MAX, &mut replies);
             events = queued;
             if let Some(Link { state: LinkState::Sent { flight, .. }, .. }) =
@@ -190,7 +189,10 @@ impl Server {
             }
         }
         self.leave(&mut replies);
-        Some(Output::Send { link, parcel: Parcel { replies, events, browser, timestamp } })
+        Some(Output::Send {
+            link,
+            parcel: Parcel { replies, events, browser, timestamp, session: owner },
+        })
     }
 
     /// The replies are handed over now.
@@ -224,7 +226,7 @@ impl Server {
         let farewell = !session.is_live();
         let (events, flight) = session.queue.take(if farewell { usize::MAX } else { bytes });
         if session.queue.is_acknowledged() && !farewell {
-            for reply in replies {
+            for reply in &mut *replies {
                 if reply.answers(Verb::Connect) {
                     reply.ack = Some(AckReply::Batch(flight.number()));
                 } else if reply.ack.is_some() {
@@ -235,6 +237,9 @@ impl Server {
         if farewell {
             self.forget(key);
             return (events, None);
+        }
+        if !events.is_empty() || replies.iter().any(|reply| !reply.answers(Verb::Connect)) {
+            self.note_activity(key, true);
         }
         (events, Some(flight))
     }

@@ -34,14 +34,16 @@ impl Server {
             return self.forget(key);
         }
         let id = session.id;
-        if reason == RemovedReason::DisconnectedByServer {
+        if matches!(reason, RemovedReason::DisconnectedByServer | RemovedReason::Inactive) {
             if let Ok(channel) = ChannelName::parse(Verb::Disconnect.channel()) {
                 session.queue.push(Arc::new(Message::disconnect(channel)), false);
             }
         }
         let last_events = match reason {
             RemovedReason::Overflowed | RemovedReason::Expired => Events::new(),
-            RemovedReason::Disconnected | RemovedReason::DisconnectedByServer => {
+            RemovedReason::Disconnected
+            | RemovedReason::DisconnectedByServer
+            | RemovedReason::Inactive => {
                 if session.held.is_some() {
                     session.queue.take(usize::MAX).0
                 } else {
@@ -54,7 +56,9 @@ impl Server {
             answering.last_events = last_events;
             if let Some(reply) = answering.replies.first_mut() {
                 match reason {
-                    RemovedReason::Disconnected | RemovedReason::DisconnectedByServer => {
+                    RemovedReason::Disconnected
+                    | RemovedReason::DisconnectedByServer
+                    | RemovedReason::Inactive => {
                         reply.advice = Some(Advice::reconnect(Reconnect::None));
                     }
                     RemovedReason::Overflowed | RemovedReason::Expired => {
@@ -67,7 +71,7 @@ impl Server {
         self.tell(Event::SessionRemoved { session: id, reason });
         self.end_subscriptions(key);
         let waits_for_client = match reason {
-            RemovedReason::DisconnectedByServer => !answered,
+            RemovedReason::DisconnectedByServer | RemovedReason::Inactive => !answered,
             // A connect of this session is being decided about: it is to learn that the session
             // was ended on purpose.
             RemovedReason::Disconnected => {
@@ -77,6 +81,7 @@ impl Server {
         };
         if waits_for_client {
             self.disarm_lazy(key);
+            self.unwatch(key);
             if let Some(session) = self.sessions.get_mut(key) {
                 session.state = State::Farewell;
                 session.batches = 0;
@@ -102,6 +107,7 @@ impl Server {
     /// Drops the last trace of a session.
     pub(super) fn forget(&mut self, key: SessionKey) {
         self.disarm_lazy(key);
+        self.unwatch(key);
         if let Some(session) = self.sessions.remove(key) {
             self.timers.disarm(session.armed, TimerKey::Session(key));
             if let Some(link) = session.socket {

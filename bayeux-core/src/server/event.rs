@@ -94,6 +94,8 @@ pub enum RemovedReason {
     Expired,
     /// Its queue was full.
     Overflowed,
+    /// It was not used for too long (see [`Activity`](super::Activity)).
+    Inactive,
 }
 
 /// Why a connect is held no longer.

@@ -4,7 +4,8 @@ use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
 use super::question::{AskHandshake, Denial, Question, Ticket};
 use super::questions::Asker;
 use super::rules::Ruling;
-use super::session::Session;
+use super::session::{Session, State};
+use super::setup::Setup;
 use super::{Event, Server};
 use crate::id::{BrowserId, SessionId};
 use crate::message::{AckField, AckReply, Advice, BayeuxError, Reconnect, RequestKind};
@@ -29,7 +30,7 @@ impl Server {
             return Step::Done(message.reply.fail(error).advise(advice));
         }
         match &self.rules.handshake {
-            Ruling::Allow => self.accept(payload, message),
+            Ruling::Allow => self.accept(payload, message, Setup::default()),
             Ruling::Deny(denial) => {
                 Step::Done(denied(message.reply, Stage::Handshake, denial.clone()))
             }
@@ -65,7 +66,12 @@ impl Server {
     }
 
     /// The client may have a session.
-    pub(super) fn accept(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+    pub(super) fn accept(
+        &mut self,
+        payload: &mut Payload,
+        message: InProgress,
+        setup: Setup,
+    ) -> Step {
         let mut reply = message.reply;
         // While the application thought about it, the client may have gone (then nobody would ever
         // use the session), and others may have taken the last places.
@@ -82,14 +88,14 @@ impl Server {
         let id = SessionId::mint(shard, &mut *self.entropy);
         // A socket carries no cookies: its sessions are bound to it instead.
         let browser = match info.browser.filter(|&it| self.sessions.knows_browser(it)) {
-            _ if info.transport == Transport::WebSocket => None,
+            _ if info.transport.is_stream() => None,
             Some(browser) => Some(browser),
             None => {
                 payload.browser = Some(BrowserId::mint(shard, &mut *self.entropy));
                 payload.browser
             }
         };
-        let mut session = Session::new(id, browser, info.transport, &self.config);
+        let mut session = Session::new(id, browser, info.transport, self.now, &self.config);
         if let Some(wanted) = &message.request.extensions {
             let offered = &self.config.extensions;
             session.timestamp = wanted.timestamp && offered.timestamp;
@@ -99,11 +105,17 @@ impl Server {
                 reply.ack = Some(AckReply::Enabled(None));
             }
         }
+        if info.transport == Transport::Local {
+            // It has no heartbeat: it is connected as long as it is there.
+            session.state = State::Connected;
+        }
         let key = self.sessions.insert(session);
         payload.session = Some(key);
+        payload.owner = Some(id);
         self.attach(key, payload.link);
         self.start_expiry(key);
         self.tell(Event::SessionAdded { session: id, link: payload.link });
+        self.set_up(key, setup);
         reply.client = Some(id);
         reply.advice = self.advice(key);
         Step::Done(reply)

@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::link::LinkInfo;
 use super::question::Answer;
 use super::rules::Rules;
+use super::setup::{Activity, Delivery};
 use crate::channel::{ChannelSettings, Pattern};
 use crate::id::{LinkId, SessionId};
 use crate::message::{Message, Request};
@@ -133,10 +134,30 @@ pub enum Command {
     SetDelivery {
         /// The session.
         session: SessionId,
-        /// Whether events travel only with connect replies.
-        connect_only: Option<bool>,
-        /// Whether the session gets its own messages.
-        broadcast_to_publisher: Option<bool>,
+        /// What changes.
+        delivery: Delivery,
+    },
+    /// Sets when a session ends for want of activity; it counts from now.
+    SetActivity {
+        /// The session.
+        session: SessionId,
+        /// `None`: never.
+        activity: Option<Activity>,
+    },
+    /// Says whether the application wants to see a session's messages before anything is done with
+    /// them.
+    ExtendSession {
+        /// The session.
+        session: SessionId,
+        /// Whether it wants to.
+        incoming: bool,
+    },
+    /// Says what the application's extensions want to see of all sessions.
+    Extend {
+        /// Clients' messages before anything is done with them.
+        incoming: bool,
+        /// Published messages before they go to their subscribers.
+        outgoing: bool,
     },
     /// Makes sure that a channel exists.
     CreateChannel {
@@ -157,6 +178,13 @@ pub enum Command {
         pattern: Pattern,
         /// Whether it wants to.
         listen: bool,
+    },
+    /// Says whether the application has authorizers for a channel, making the channel if need be.
+    AuthorizeChannel {
+        /// The channel or wildcard.
+        pattern: Pattern,
+        /// Whether it has.
+        authorize: bool,
     },
     /// Removes a channel with its subscriptions, settings and listening; channels below it stay.
     RemoveChannel {

@@ -7,7 +7,7 @@ use super::keys::SessionKey;
 use super::payload::Payload;
 use super::queue::Flight;
 use super::socket::Socket;
-use crate::id::BrowserId;
+use crate::id::{BrowserId, SessionId};
 use crate::json::Json;
 use crate::message::{Events, Reply, ReplyChannel, TimesyncReply, Verb};
 use crate::transport::Transport;
@@ -154,6 +154,8 @@ pub(super) struct Answering {
     pub(super) browser: Option<BrowserId>,
     /// Whether the payload's batch is still open on the session.
     pub(super) in_batch: bool,
+    /// The session that is answered, also when it is gone.
+    pub(super) owner: Option<SessionId>,
     /// Whether the client wants a timestamp on each message; of a session that is there it is known.
     pub(super) timestamp: bool,
 }

@@ -10,6 +10,7 @@
 //!   another and can be parked between any two steps while the application decides something.
 //! - `socket`: a link that takes payloads again and again, and is written to at any time.
 //! - `handshake`, `connect`, `subscribe`, `publish`, `disconnect`: what each message does.
+//! - `setup`: how a session begins, and how one ends that nobody uses.
 //! - `session`, `queue`, `channels`, `timers`, `questions`, `rules`: what the server remembers.
 //! - `deliver`: how an event gets into a queue, wakes a connect, and leaves in a parcel.
 //! - `command`, `drain`: what the application wants.
@@ -35,6 +36,7 @@ mod questions;
 mod queue;
 mod rules;
 mod session;
+mod setup;
 mod socket;
 mod stats;
 mod subscribe;
@@ -59,10 +61,11 @@ pub use input::{Command, Input, Receipt, Timing};
 pub use link::LinkInfo;
 pub use output::{Output, Refusal};
 pub use question::{
-    Answer, AskCreate, AskHandshake, AskListen, AskPublish, AskSubscribe, Denial, ListenVerdict,
-    Operation, Question, Ticket, Verdict,
+    Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe, Denial,
+    ListenVerdict, Operation, Question, Ticket, Verdict,
 };
 pub use rules::{RuleList, Rules, Ruling};
+pub use setup::{Activity, Delivery, Setup};
 pub use stats::Stats;
 pub use view::{ChannelView, SessionView};
 
@@ -71,7 +74,6 @@ use crate::entropy::Entropy;
 use crate::id::{LinkId, SessionId};
 use crate::options::ConfigError;
 use crate::time::Time;
-use crate::transport::Transport;
 
 /// A Bayeux server without input, output, clock or randomness of its own.
 ///
@@ -88,6 +90,7 @@ pub struct Server {
     timers: Timers,
     questions: Questions,
     rules: Rules,
+    extended: Extended,
     outbox: VecDeque<Outgoing>,
     /// Set while the server prepares for its end: how far returning clients are spread.
     draining: Option<Duration>,
@@ -98,6 +101,15 @@ pub struct Server {
     held: usize,
     sockets: usize,
     stats: Stats,
+}
+
+/// What the application's extensions want to see.
+#[derive(Clone, Copy, Default)]
+struct Extended {
+    /// Clients' messages before anything is done with them.
+    incoming: bool,
+    /// Published messages before they go to their subscribers.
+    outgoing: bool,
 }
 
 enum Outgoing {
@@ -133,6 +145,7 @@ impl Server {
             timers: Timers::default(),
             questions: Questions::default(),
             rules: Rules::default(),
+            extended: Extended::default(),
             outbox: VecDeque::new(),
             draining: None,
             fan_outs: 0,
@@ -212,6 +225,7 @@ impl Server {
             match key {
                 TimerKey::Session(session) => self.session_due(session),
                 TimerKey::Lazy(session) => self.lazy_due(session),
+                TimerKey::Activity(session) => self.activity_due(session),
                 TimerKey::Socket(link) => self.socket_due(link),
                 TimerKey::Channel(channel) => self.channel_due(channel),
                 TimerKey::Question(question) => self.question_due(question),
@@ -231,10 +245,13 @@ impl Server {
             self.resume(key, ResumeCause::Timeout);
         } else {
             session.armed = Time::FAR_FUTURE;
-            if session.questions > 0 {
+            let processing = self.now.since(session.heard);
+            let patient = self.config.max_processing.is_none_or(|most| processing < most);
+            if session.questions > 0 && patient {
                 // A session does not expire while the application decides about its messages.
                 let at = self.now + session.max_interval(&self.config);
-                return self.set_deadline(key, at);
+                let most = self.config.max_processing.map(|most| session.heard + most);
+                return self.set_deadline(key, most.map_or(at, |most| most.min(at)));
             }
             self.stats.expired_sessions += u64::from(session.is_live());
             self.remove_session(key, RemovedReason::Expired);
@@ -326,7 +343,7 @@ impl Server {
     }
 
     fn open(&mut self, link: LinkId, info: LinkInfo) {
-        if info.transport == Transport::WebSocket {
+        if info.transport.is_stream() {
             return self.open_socket(link, info);
         }
         let fresh = self.links.insert(link, Link { info, state: LinkState::Open }).is_none();

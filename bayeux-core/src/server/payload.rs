@@ -9,14 +9,16 @@
 //! While a payload is open that does not begin with a connect, its session's events are batched:
 //! what the payload causes shall leave with its own response instead of waking the held connect.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
 use super::keys::SessionKey;
 use super::link::{Answering, HeldConnect, Link, LinkState};
-use super::question::{AskListen, ListenVerdict, Question, Ticket, Verdict};
+use super::question::{AskExtend, AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
 use super::session::State;
+use super::setup::Setup;
 use super::{Denial, Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
 use crate::id::{BrowserId, LinkId, SessionId};
@@ -52,6 +54,8 @@ pub(super) struct Payload {
     pub(super) connect: u32,
     /// Whether the client wants a timestamp on each message.
     pub(super) timestamp: bool,
+    /// The session that the messages belong to, also when it is gone.
+    pub(super) owner: Option<SessionId>,
 }
 
 struct Parked {
@@ -68,6 +72,8 @@ pub(super) struct InProgress {
 /// What is decided next about a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
+    /// The application's extensions.
+    Extend,
     /// Listeners of the meta channel.
     ListenMeta,
     /// May the client have a session?
@@ -139,6 +145,7 @@ impl Server {
             moves: None,
             connect: 0,
             timestamp: false,
+            owner: None,
         };
         self.walk(payload, None);
     }
@@ -149,6 +156,10 @@ impl Server {
         let key = self.sessions.find(id)?;
         let session = self.sessions.get(key)?;
         let it = self.links.get(&link)?;
+        let local = it.info.transport == Transport::Local;
+        if local != (session.transport == Transport::Local) {
+            return None;
+        }
         if let LinkState::Socket(socket) = &it.state {
             // A session is bound to its socket: messages of another one do not belong there. On a
             // socket that has none the id is enough, since it is how clients come back.
@@ -212,6 +223,7 @@ impl Server {
             browser: payload.browser,
             last_events: payload.last_events,
             timestamp: payload.timestamp,
+            owner: payload.owner,
         };
         if payload.closed {
             self.links.remove(&link);
@@ -229,22 +241,62 @@ impl Server {
         if self.config.extensions.timesync {
             let timesync = request.extensions.as_mut().and_then(|it| it.timesync.take());
             let tolerance = self.config.extensions.timesync_tolerance;
+            if let Some(lag) = timesync.as_ref().and_then(|it| it.lag) {
+                let session = payload.session.and_then(|key| self.sessions.get_mut(key));
+                session.into_iter().for_each(|it| it.lag = u32::try_from(lag).ok());
+            }
             reply.timesync = timesync.map(|it| TimesyncReply::new(it, self.now, tolerance).into());
         }
         if let RequestKind::Faulty { error, .. } = request.kind {
             return Step::Done(reply.fail(error));
         }
-        if !matches!(request.kind, RequestKind::Handshake { .. }) {
+        let is_handshake = matches!(request.kind, RequestKind::Handshake { .. });
+        let found = if is_handshake {
+            None
+        } else {
             self.acknowledge(payload, &request);
-            match self.session_of(payload, &request) {
-                Ok(key) => self.sign_of_life(payload, key, &request),
-                Err(advice) => return Step::Done(self.unknown_session(reply, advice)),
-            }
+            Some(self.session_of(payload, &request))
+        };
+        if let Some(Ok(key)) = found {
+            self.sign_of_life(payload, key, &request);
         }
-        let message = InProgress { request, reply };
+        // Extensions see messages of unknown sessions, too, as on the Java server.
+        if self.is_extended(found.and_then(Result::ok)) {
+            return self.ask_extensions(payload, InProgress { request, reply });
+        }
+        if let Some(Err(advice)) = found {
+            return Step::Done(self.unknown_session(reply, advice));
+        }
+        self.go_on(payload, InProgress { request, reply })
+    }
+
+    /// The extensions have seen the message.
+    fn go_on(&mut self, payload: &mut Payload, message: InProgress) -> Step {
         match message.request.verb() {
             Some(verb) => self.listen_meta(payload, message, verb),
             None => self.publish(payload, message),
+        }
+    }
+
+    fn is_extended(&self, key: Option<SessionKey>) -> bool {
+        self.extended.incoming
+            || key.and_then(|key| self.sessions.get(key)).is_some_and(|session| session.extended)
+    }
+
+    fn ask_extensions(&mut self, payload: &Payload, message: InProgress) -> Step {
+        let (link, request) = (payload.link, Box::new(message.request.clone()));
+        let known = payload.session.filter(|_| request.client.is_some());
+        let session = known.and_then(|key| self.session_id(key));
+        let session = session.filter(|id| request.client == Some(*id));
+        let id = message.reply.id.clone();
+        let asked = self.ask(Asker::Payload(link), known, |number| {
+            let ticket = Ticket::new(number);
+            Question::Extend(AskExtend { ticket, link, session, id, request })
+        });
+        if asked {
+            Step::Wait(message, Stage::Extend)
+        } else {
+            Step::Done(deleted(message.reply, Some(BUSY)))
         }
     }
 
@@ -292,10 +344,17 @@ impl Server {
     }
 
     fn sign_of_life(&mut self, payload: &mut Payload, key: SessionKey, request: &Request) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.heard = self.now;
+            payload.timestamp = session.timestamp;
+            payload.owner = Some(session.id);
+        }
+        if !matches!(request.kind, RequestKind::Connect { .. }) {
+            self.note_activity(key, false);
+        }
         if payload.closed || self.has_moved(payload, key) {
             return self.postpone_expiry(key);
         }
-        payload.timestamp |= self.sessions.get(key).is_some_and(|session| session.timestamp);
         let connect = matches!(request.kind, RequestKind::Connect { .. });
         self.follow(key, payload.link, connect);
         payload.moves = self.sessions.get(key).map(|session| session.moves);
@@ -324,7 +383,7 @@ impl Server {
     /// connect takes a session off its socket: what else comes over HTTP is answered on its own.
     fn follow(&mut self, key: SessionKey, link: LinkId, connect: bool) {
         let Some(transport) = self.links.get(&link).map(|link| link.info.transport) else { return };
-        let is_socket = transport == Transport::WebSocket;
+        let is_socket = transport.is_stream();
         if connect && !is_socket {
             self.leave_socket(key);
         }
@@ -371,7 +430,7 @@ impl Server {
         if asked {
             Step::Wait(message, stage)
         } else {
-            Step::Done(message.reply.fail(BayeuxError::MESSAGE_DELETED.because(BUSY)))
+            Step::Done(deleted(message.reply, Some(BUSY)))
         }
     }
 
@@ -403,9 +462,16 @@ impl Server {
                 return Step::Done(self.unknown_session(message.reply, advice));
             }
         }
+        let mut setup = Setup::default();
         let verdict = match (stage, decision) {
+            (Stage::Extend, Decision::Extend(Some(changed))) => {
+                message.request.replace(*changed);
+                return self.go_on(payload, message);
+            }
+            // An extension that took too long has not let the message through.
+            (Stage::Extend, _) => return Step::Done(deleted(message.reply, None)),
             (Stage::ListenMeta | Stage::ListenPublish, Decision::Listen(ListenVerdict::Veto)) => {
-                return Step::Done(message.reply.fail(BayeuxError::MESSAGE_DELETED));
+                return Step::Done(deleted(message.reply, None));
             }
             (Stage::ListenPublish, Decision::Listen(ListenVerdict::Replace(by))) => {
                 if let RequestKind::Publish { message, .. } = &mut message.request.kind {
@@ -424,18 +490,24 @@ impl Server {
                 };
             }
             (_, Decision::Verdict(verdict)) => verdict,
+            (_, Decision::Handshake(verdict, its)) => {
+                setup = *its;
+                verdict
+            }
             // A policy that failed or took too long counts as "no".
-            (_, Decision::Expired | Decision::Listen(_)) => Verdict::deny(),
+            (_, Decision::Expired | Decision::Listen(_) | Decision::Extend(_)) => Verdict::deny(),
         };
         match verdict {
             Verdict::Deny(denial) => Step::Done(denied(message.reply, stage, denial)),
             Verdict::Allow => match stage {
-                Stage::Handshake => self.accept(payload, message),
+                Stage::Handshake => self.accept(payload, message, setup),
                 Stage::SubscribeCreate(at) => self.subscribe_created(payload, message, at),
                 Stage::Subscribe(at) => self.subscribe(payload, message, at + 1),
                 Stage::PublishCreate => self.publish_created(payload, message),
                 Stage::Publish => self.publish_allowed(payload, message),
-                Stage::ListenMeta | Stage::ListenPublish => Step::Done(message.reply),
+                Stage::Extend | Stage::ListenMeta | Stage::ListenPublish => {
+                    Step::Done(message.reply)
+                }
             },
         }
     }
@@ -443,6 +515,16 @@ impl Server {
 
 /// The reason given when too many questions are open.
 pub(super) const BUSY: &str = "too_many_questions";
+
+/// The reply to a message that the application deleted.
+fn deleted(mut reply: Reply, reason: Option<&str>) -> Reply {
+    if reply.answers(Verb::Handshake) && reply.advice.is_none() {
+        // Without advice cometd.js would try again and again.
+        reply.advice = Some(Advice::reconnect(Reconnect::None));
+    }
+    let error = BayeuxError::MESSAGE_DELETED;
+    reply.fail(reason.map_or_else(|| error.clone(), |reason| error.clone().because(reason)))
+}
 
 /// The reply to a message that the rules or the application denied at `stage`.
 pub(super) fn denied(mut reply: Reply, stage: Stage, denial: Denial) -> Reply {
@@ -452,7 +534,7 @@ pub(super) fn denied(mut reply: Reply, stage: Stage, denial: Denial) -> Reply {
         Stage::Subscribe(_) => BayeuxError::SUBSCRIBE_DENIED,
         Stage::PublishCreate => BayeuxError::CHANNEL_CREATE_DENIED,
         Stage::Publish => BayeuxError::PUBLISH_DENIED,
-        Stage::ListenMeta | Stage::ListenPublish => BayeuxError::MESSAGE_DELETED,
+        Stage::Extend | Stage::ListenMeta | Stage::ListenPublish => BayeuxError::MESSAGE_DELETED,
     };
     let error = match &denial.reason {
         Some(reason) => error.because(reason),

@@ -8,7 +8,7 @@ use super::question::{
     AskCreate, AskListen, AskPublish, ListenVerdict, Operation, Question, Ticket,
 };
 use super::questions::{Asker, Decision, ServerPublish};
-use super::rules::Ruling;
+use super::rules::Course;
 use super::subscribe::wait_or_deny;
 use super::{Event, Outgoing, Output, Server};
 use crate::channel::{ChannelKind, Pattern};
@@ -21,10 +21,11 @@ impl Server {
         if self.channels.find_name(name.channel()).is_some() {
             return self.publish_created(payload, message);
         }
-        match self.rules.create.find_name(name.channel()).clone() {
-            Ruling::Allow => self.publish_created(payload, message),
-            Ruling::Deny(denial) => Step::Done(denied(message.reply, Stage::PublishCreate, denial)),
-            Ruling::Ask => {
+        let authorizers = self.channels.authorizing_name(name.channel().as_str());
+        match Course::new(self.rules.create.find_name(name.channel()), authorizers) {
+            Course::Allow => self.publish_created(payload, message),
+            Course::Deny(denial) => Step::Done(denied(message.reply, Stage::PublishCreate, denial)),
+            Course::Ask { policy, authorizers } => {
                 let channel = Pattern::from(name.channel().clone());
                 let link = payload.link;
                 let Some(session) = payload.session.and_then(|key| self.session_id(key)) else {
@@ -32,7 +33,15 @@ impl Server {
                 };
                 let asked = self.ask(Asker::Payload(link), payload.session, |number| {
                     let (ticket, operation) = (Ticket::new(number), Operation::Publish);
-                    Question::Create(AskCreate { ticket, link, session, channel, operation })
+                    Question::Create(AskCreate {
+                        ticket,
+                        link,
+                        session,
+                        channel,
+                        operation,
+                        policy,
+                        authorizers,
+                    })
                 });
                 wait_or_deny(asked, message, Stage::PublishCreate)
             }
@@ -42,17 +51,25 @@ impl Server {
     /// May the session publish?
     pub(super) fn publish_created(&mut self, payload: &mut Payload, message: InProgress) -> Step {
         let Some(published) = published_on(&message) else { return Step::Done(message.reply) };
-        match self.rules.publish.find_name(published.channel()).clone() {
-            Ruling::Allow => self.publish_allowed(payload, message),
-            Ruling::Deny(denial) => Step::Done(denied(message.reply, Stage::Publish, denial)),
-            Ruling::Ask => {
+        let authorizers = self.channels.authorizing_name(published.channel().as_str());
+        match Course::new(self.rules.publish.find_name(published.channel()), authorizers) {
+            Course::Allow => self.publish_allowed(payload, message),
+            Course::Deny(denial) => Step::Done(denied(message.reply, Stage::Publish, denial)),
+            Course::Ask { policy, authorizers } => {
                 let (link, published) = (payload.link, Arc::clone(published));
                 let Some(session) = payload.session.and_then(|key| self.session_id(key)) else {
                     return Step::Done(message.reply);
                 };
                 let asked = self.ask(Asker::Payload(link), payload.session, |number| {
                     let ticket = Ticket::new(number);
-                    Question::Publish(AskPublish { ticket, link, session, message: published })
+                    Question::Publish(AskPublish {
+                        ticket,
+                        link,
+                        session,
+                        message: published,
+                        policy,
+                        authorizers,
+                    })
                 });
                 wait_or_deny(asked, message, Stage::Publish)
             }
@@ -79,11 +96,17 @@ impl Server {
             }
         }
         let channels = self.channels.listening(published.channel().as_str());
-        if channels.is_empty() {
+        if channels.is_empty() && !self.is_extended_outgoing(published) {
             return self.published(payload, message);
         }
         let seen = Arc::clone(published);
         self.ask_listeners(payload, message, Stage::ListenPublish, seen, channels)
+    }
+
+    /// Whether the application's extensions want to see a message before it goes to its subscribers.
+    /// They come after the listeners, and are asked in one question with them.
+    fn is_extended_outgoing(&self, message: &Message) -> bool {
+        self.extended.outgoing && message.channel().kind() == ChannelKind::Broadcast
     }
 
     /// Nothing is left to decide: subscribers get the message.
@@ -97,7 +120,7 @@ impl Server {
     /// A publish of the application. Neither rules nor policy are asked, listeners are.
     pub(super) fn server_publish(&mut self, publish: ServerPublish) {
         let channels = self.channels.listening(publish.message.channel().as_str());
-        if channels.is_empty() {
+        if channels.is_empty() && !self.is_extended_outgoing(&publish.message) {
             return self.server_published(publish);
         }
         let (message, session) = (Arc::clone(&publish.message), publish.from);
@@ -120,7 +143,11 @@ impl Server {
             {
                 publish.message = by;
             }
-            Decision::Listen(_) | Decision::Verdict(_) | Decision::Expired => {}
+            Decision::Listen(_)
+            | Decision::Verdict(_)
+            | Decision::Handshake(..)
+            | Decision::Extend(_)
+            | Decision::Expired => {}
         }
         self.server_published(publish);
     }

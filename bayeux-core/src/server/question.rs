@@ -13,7 +13,9 @@ use core::marker::PhantomData;
 use crate::channel::Pattern;
 use crate::id::{LinkId, SessionId};
 use crate::json::Json;
-use crate::message::{Advice, Message};
+use crate::message::{Advice, Message, Request};
+
+use super::setup::Setup;
 
 /// The right to answer one question, once.
 #[must_use = "a question without an answer keeps its payload waiting until the deadline"]
@@ -47,6 +49,8 @@ pub enum Question {
     Publish(AskPublish),
     /// Here is a message before it is delivered: shall it be?
     Listen(AskListen),
+    /// Here is a client's message before anything is done with it: shall anything be?
+    Extend(AskExtend),
 }
 
 /// May this client have a session?
@@ -75,6 +79,10 @@ pub struct AskCreate {
     pub channel: Pattern,
     /// What it would be created for.
     pub operation: Operation,
+    /// Whether the rules leave it to the application's policy.
+    pub policy: bool,
+    /// The channels whose authorizers are to be asked, from the root to the leaf.
+    pub authorizers: Vec<Pattern>,
 }
 
 /// What a client wants to do with a channel.
@@ -100,6 +108,10 @@ pub struct AskSubscribe {
     pub channel: Pattern,
     /// The message's extension data.
     pub ext: Option<Json>,
+    /// Whether the rules leave it to the application's policy.
+    pub policy: bool,
+    /// The channels whose authorizers are to be asked, from the root to the leaf.
+    pub authorizers: Vec<Pattern>,
 }
 
 /// May this session publish?
@@ -114,11 +126,16 @@ pub struct AskPublish {
     pub session: SessionId,
     /// The message.
     pub message: Arc<Message>,
+    /// Whether the rules leave it to the application's policy.
+    pub policy: bool,
+    /// The channels whose authorizers are to be asked, from the root to the leaf.
+    pub authorizers: Vec<Pattern>,
 }
 
 /// A message on a channel that the application listens to, before it is delivered.
 ///
-/// One question stands for all of the application's listeners that concern the message.
+/// One question stands for all of the application's listeners that concern the message, and for its
+/// extensions, which see it after them if it is on its way to subscribers.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AskListen {
@@ -135,11 +152,28 @@ pub struct AskListen {
     pub channels: Vec<Pattern>,
 }
 
+/// A client's message that the application's extensions want to see before anything is done with
+/// it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AskExtend {
+    /// Answers with [`Answer::Extend`].
+    pub ticket: Ticket<Self>,
+    /// The link that carries the message.
+    pub link: LinkId,
+    /// The session that sent it; `None` for a handshake, and if it is not known.
+    pub session: Option<SessionId>,
+    /// The message's id, as it came.
+    pub id: Option<Json>,
+    /// The message.
+    pub request: Box<Request>,
+}
+
 /// An answer with the ticket of its question.
 #[derive(Debug)]
 pub enum Answer {
-    /// Whether a client may have a session.
-    Handshake(Ticket<AskHandshake>, Verdict),
+    /// Whether a client may have a session, and how it begins.
+    Handshake(Ticket<AskHandshake>, Verdict, Setup),
     /// Whether a channel may be created.
     Create(Ticket<AskCreate>, Verdict),
     /// Whether a session may subscribe.
@@ -148,6 +182,9 @@ pub enum Answer {
     Publish(Ticket<AskPublish>, Verdict),
     /// What to do with a message.
     Listen(Ticket<AskListen>, ListenVerdict),
+    /// What becomes of a client's message: it goes on, perhaps changed, or (`None`) it is deleted
+    /// and its client is told `404::message_deleted`. Its kind and channel stay what they were.
+    Extend(Ticket<AskExtend>, Option<Box<Request>>),
 }
 
 /// The answer to "may it?".

@@ -1,15 +1,17 @@
 //! [`Questions`]: what the application was asked and has not answered.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
 use super::input::Receipt;
 use super::keys::SessionKey;
 use super::question::{Answer, ListenVerdict, Question, Verdict};
+use super::setup::Setup;
 use super::timers::TimerKey;
 use super::{Outgoing, Output, Server};
 use crate::id::{LinkId, SessionId};
-use crate::message::Message;
+use crate::message::{Message, Request};
 use crate::time::Time;
 
 /// Open questions by the number of their ticket.
@@ -49,7 +51,9 @@ pub(super) struct ServerPublish {
 /// What came back.
 pub(super) enum Decision {
     Verdict(Verdict),
+    Handshake(Verdict, Box<Setup>),
     Listen(ListenVerdict),
+    Extend(Option<Box<Request>>),
     /// Nothing, in time.
     Expired,
 }
@@ -111,11 +115,14 @@ impl Server {
 
     pub(super) fn answer(&mut self, answer: Answer) {
         let (number, decision) = match answer {
-            Answer::Handshake(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
+            Answer::Handshake(ticket, verdict, setup) => {
+                (ticket.id, Decision::Handshake(verdict, setup.into()))
+            }
             Answer::Create(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
             Answer::Subscribe(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
             Answer::Publish(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
             Answer::Listen(ticket, verdict) => (ticket.id, Decision::Listen(verdict)),
+            Answer::Extend(ticket, request) => (ticket.id, Decision::Extend(request)),
         };
         match self.questions.open.get(&number) {
             Some(asked) => {

@@ -78,6 +78,28 @@ impl RuleList {
     }
 }
 
+/// What is to be done about an operation, now that rules and authorizers are known.
+pub(super) enum Course {
+    Allow,
+    Deny(Denial),
+    /// The application decides: its policy if the rules say so, then these channels' authorizers.
+    Ask {
+        policy: bool,
+        authorizers: Vec<Pattern>,
+    },
+}
+
+impl Course {
+    pub(super) fn new(ruling: &Ruling, authorizers: Vec<Pattern>) -> Self {
+        match ruling {
+            Ruling::Deny(denial) => Self::Deny(denial.clone()),
+            Ruling::Allow if authorizers.is_empty() => Self::Allow,
+            Ruling::Allow => Self::Ask { policy: false, authorizers },
+            Ruling::Ask => Self::Ask { policy: true, authorizers },
+        }
+    }
+}
+
 /// The static rules. By default everything is allowed that Bayeux allows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -7,6 +7,8 @@ use core::time::Duration;
 use super::keyed::{Keyed, Map};
 use super::keys::{ChannelKey, SessionKey};
 use super::queue::Queue;
+use super::setup::Watch;
+use crate::channel::Overflow;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{BrowserId, LinkId, SessionId};
@@ -66,6 +68,16 @@ pub(super) struct Session {
     pub(super) broadcast_to_publisher: bool,
     /// Whether the client wants a timestamp on each message.
     pub(super) timestamp: bool,
+    /// Whether the application wants to see the session's messages before anything is done with
+    /// them.
+    pub(super) extended: bool,
+    /// What happens when the queue is full, whatever the channel says.
+    pub(super) overflow: Option<Overflow>,
+    /// When the client last sent a message.
+    pub(super) heard: Time,
+    /// The network's delay as the client has computed it with timesync, in milliseconds.
+    pub(super) lag: Option<u32>,
+    pub(super) watch: Option<Box<Watch>>,
     /// What the client's last connect asked for.
     pub(super) client_interval: Option<Duration>,
     pub(super) overrides: Option<Box<Overrides>>,
@@ -85,6 +97,7 @@ impl Session {
         id: SessionId,
         browser: Option<BrowserId>,
         transport: Transport,
+        now: Time,
         config: &Config,
     ) -> Self {
         Self {
@@ -112,6 +125,11 @@ impl Session {
             connect_only: config.meta_connect_deliver_only,
             broadcast_to_publisher: config.broadcast_to_publisher,
             timestamp: false,
+            extended: false,
+            overflow: None,
+            heard: now,
+            lag: None,
+            watch: None,
             client_interval: None,
             overrides: None,
         }
@@ -140,6 +158,10 @@ impl Session {
 
     /// When the session expires if its client was answered at `now` and is silent from then on.
     pub(super) fn expiry(&self, now: Time, config: &Config) -> Time {
+        if self.transport == Transport::Local {
+            // It cannot be lost, and has no heartbeat.
+            return Time::FAR_FUTURE;
+        }
         let mut interval = self.interval(config);
         if self.surplus {
             interval = interval.max(config.multi_session_interval);

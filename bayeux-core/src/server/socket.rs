@@ -25,10 +25,11 @@ use super::link::{Answering, HeldConnect, Link, LinkInfo, LinkState};
 use super::payload::Payload;
 use super::queue::Flight;
 use super::timers::TimerKey;
-use super::{Outgoing, Output, Refusal, ResumeCause, Server};
+use super::{Outgoing, Output, Refusal, RemovedReason, ResumeCause, Server};
 use crate::id::LinkId;
 use crate::message::{Parcel, Verb};
 use crate::time::Time;
+use crate::transport::Transport;
 
 pub(super) struct Socket {
     /// The session whose messages come in here, and whose events go out.
@@ -130,12 +131,15 @@ impl Socket {
 impl Server {
     pub(super) fn open_socket(&mut self, link: LinkId, info: LinkInfo) {
         let socket = Socket::new(self.now);
+        let local = info.transport == Transport::Local;
         self.links.insert(link, Link { info, state: LinkState::Socket(socket.into()) });
-        self.sockets += 1;
+        self.sockets += usize::from(info.transport == Transport::WebSocket);
         if self.draining.is_some() {
             return self.refuse(link, Refusal::Draining);
         }
-        self.look_after(link);
+        if !local {
+            self.look_after(link);
+        }
     }
 
     fn socket(&mut self, link: LinkId) -> Option<&mut Socket> {
@@ -214,6 +218,7 @@ impl Server {
         match &mut socket.owed {
             Some(owed) => {
                 owed.session = answering.session.or(owed.session);
+                owed.owner = answering.owner.or(owed.owner);
                 owed.timestamp |= answering.timestamp;
                 owed.replies.extend(answering.replies);
                 owed.last_events.append(answering.last_events);
@@ -255,13 +260,22 @@ impl Server {
         }
         let bound = socket.session;
         let owed = socket.owed.take().map(|owed| *owed).unwrap_or_default();
-        let Answering { session, mut replies, last_events: mut events, mut timestamp, .. } = owed;
+        let Answering {
+            session,
+            mut replies,
+            last_events: mut events,
+            mut owner,
+            mut timestamp,
+            ..
+        } = owed;
         let answered = matches!(socket.intake, Intake::Answered);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
         if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connect, handshake)) {
-            timestamp |= self.sessions.get(key).is_some_and(|session| session.timestamp);
+            if let Some(session) = self.sessions.get(key) {
+                (owner, timestamp) = (Some(session.id), timestamp | session.timestamp);
+            }
             let bytes = self.config.limits.socket_bytes;
             let (queued, taken) = self.take_events(key, bytes, &mut replies);
             events.append(queued);
@@ -290,7 +304,8 @@ impl Server {
             self.answered(key);
         }
         self.leave(&mut replies);
-        Some(Output::Send { link, parcel: Parcel { replies, events, browser: None, timestamp } })
+        let parcel = Parcel { replies, events, browser: None, timestamp, session: owner };
+        Some(Output::Send { link, parcel })
     }
 
     /// What became of the parcel that the socket was last given.
@@ -327,10 +342,15 @@ impl Server {
     pub(super) fn close_socket(&mut self, link: LinkId, delivered: bool) {
         let Some(Link { info, state }) = self.links.remove(&link) else { return };
         let LinkState::Socket(mut socket) = state else { return };
-        self.sockets -= 1;
+        self.sockets -= usize::from(info.transport == Transport::WebSocket);
         self.timers.disarm(socket.armed, TimerKey::Socket(link));
         if let Some(key) = socket.session.take() {
             self.detach(key);
+            if info.transport == Transport::Local {
+                // Nobody can come back to it.
+                self.remove_session(key, RemovedReason::Disconnected);
+                self.forget(key);
+            }
         }
         if let Some(sent) = socket.sent.take() {
             self.conclude(sent, delivered);

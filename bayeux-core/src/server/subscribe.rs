@@ -4,12 +4,13 @@
 //! where the Java and NodeJS servers leave the part before the refused one behind.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::keys::SessionKey;
 use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
 use super::question::{AskCreate, AskSubscribe, Denial, Operation, Question, Ticket};
 use super::questions::Asker;
-use super::rules::Ruling;
+use super::rules::Course;
 use super::{Event, Server};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::{BayeuxError, RequestKind};
@@ -37,21 +38,27 @@ impl Server {
                 ChannelKind::Broadcast => self.channels.find(pattern).is_none(),
             };
             if creates {
-                match self.rules.create.find_covering(pattern).clone() {
-                    Ruling::Allow => {}
-                    Ruling::Deny(denial) => {
+                let authorizers = self.channels.authorizing(pattern);
+                match Course::new(self.rules.create.find_covering(pattern), authorizers) {
+                    Course::Allow => {}
+                    Course::Deny(denial) => {
                         let stage = Stage::SubscribeCreate(at);
                         return Step::Done(denied(message.reply, stage, denial));
                     }
-                    Ruling::Ask => return self.ask_subscribe_create(payload, message, at),
+                    Course::Ask { policy, authorizers } => {
+                        let asking = (policy, authorizers);
+                        return self.ask_subscribe_create(payload, message, at, asking);
+                    }
                 }
             }
-            match self.rules.subscribe.find_reaching(pattern).clone() {
-                Ruling::Allow => at += 1,
-                Ruling::Deny(denial) => {
+            match self.may_subscribe(pattern) {
+                Course::Allow => at += 1,
+                Course::Deny(denial) => {
                     return Step::Done(denied(message.reply, Stage::Subscribe(at), denial));
                 }
-                Ruling::Ask => return self.ask_subscribe(payload, message, at),
+                Course::Ask { policy, authorizers } => {
+                    return self.ask_subscribe(payload, message, at, (policy, authorizers));
+                }
             }
         }
     }
@@ -64,14 +71,27 @@ impl Server {
         at: usize,
     ) -> Step {
         let Ok(Some(pattern)) = nth(&message, at) else { return Step::Done(message.reply) };
-        match self.rules.subscribe.find_reaching(pattern).clone() {
-            Ruling::Allow => self.subscribe(payload, message, at + 1),
-            Ruling::Deny(denial) => Step::Done(denied(message.reply, Stage::Subscribe(at), denial)),
-            Ruling::Ask => self.ask_subscribe(payload, message, at),
+        match self.may_subscribe(pattern) {
+            Course::Allow => self.subscribe(payload, message, at + 1),
+            Course::Deny(denial) => Step::Done(denied(message.reply, Stage::Subscribe(at), denial)),
+            Course::Ask { policy, authorizers } => {
+                self.ask_subscribe(payload, message, at, (policy, authorizers))
+            }
         }
     }
 
-    fn ask_subscribe_create(&mut self, payload: &Payload, message: InProgress, at: usize) -> Step {
+    fn may_subscribe(&self, pattern: &Pattern) -> Course {
+        let authorizers = self.channels.authorizing(pattern);
+        Course::new(self.rules.subscribe.find_reaching(pattern), authorizers)
+    }
+
+    fn ask_subscribe_create(
+        &mut self,
+        payload: &Payload,
+        message: InProgress,
+        at: usize,
+        (policy, authorizers): (bool, Vec<Pattern>),
+    ) -> Step {
         let stage = Stage::SubscribeCreate(at);
         let (Ok(Some(pattern)), Some(session)) =
             (nth(&message, at), payload.session.and_then(|key| self.session_id(key)))
@@ -81,12 +101,26 @@ impl Server {
         let (link, channel) = (payload.link, pattern.clone());
         let asked = self.ask(Asker::Payload(link), payload.session, |number| {
             let (ticket, operation) = (Ticket::new(number), Operation::Subscribe);
-            Question::Create(AskCreate { ticket, link, session, channel, operation })
+            Question::Create(AskCreate {
+                ticket,
+                link,
+                session,
+                channel,
+                operation,
+                policy,
+                authorizers,
+            })
         });
         wait_or_deny(asked, message, stage)
     }
 
-    fn ask_subscribe(&mut self, payload: &Payload, message: InProgress, at: usize) -> Step {
+    fn ask_subscribe(
+        &mut self,
+        payload: &Payload,
+        message: InProgress,
+        at: usize,
+        (policy, authorizers): (bool, Vec<Pattern>),
+    ) -> Step {
         let stage = Stage::Subscribe(at);
         let (Ok(Some(pattern)), Some(session)) =
             (nth(&message, at), payload.session.and_then(|key| self.session_id(key)))
@@ -96,7 +130,15 @@ impl Server {
         let (link, channel, ext) = (payload.link, pattern.clone(), message.request.ext.clone());
         let asked = self.ask(Asker::Payload(link), payload.session, |number| {
             let ticket = Ticket::new(number);
-            Question::Subscribe(AskSubscribe { ticket, link, session, channel, ext })
+            Question::Subscribe(AskSubscribe {
+                ticket,
+                link,
+                session,
+                channel,
+                ext,
+                policy,
+                authorizers,
+            })
         });
         wait_or_deny(asked, message, stage)
     }

@@ -18,6 +18,8 @@ pub(super) enum TimerKey {
     Session(SessionKey),
     /// A session's lazy events are due.
     Lazy(SessionKey),
+    /// A session may have been unused for long enough.
+    Activity(SessionKey),
     /// The peer of a WebSocket may have been silent for long.
     Socket(LinkId),
     /// A channel may have been idle for long enough.

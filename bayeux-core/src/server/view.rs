@@ -47,6 +47,16 @@ impl SessionView<'_> {
         self.session.socket
     }
 
+    /// Whether its events stay queued until its client has acknowledged them.
+    pub fn is_acknowledged(&self) -> bool {
+        self.session.queue.is_acknowledged()
+    }
+
+    /// The network's delay in one direction, as its client has computed it with timesync.
+    pub fn lag(&self) -> Option<core::time::Duration> {
+        self.session.lag.map(|millis| core::time::Duration::from_millis(millis.into()))
+    }
+
     /// What it subscribes to, sorted by name.
     pub fn subscriptions(&self) -> Vec<Pattern> {
         let channels = self.session.subscriptions.iter();

@@ -1,7 +1,7 @@
 //! Acknowledged messages: numbers on the wire, and a client model behind a network that loses,
 //! delays, reorders and doubles.
 
-use bayeux_core::{ChannelSettings, Command, Input, LinkId, RemovedReason};
+use bayeux_core::{ChannelSettings, Command, Delivery, Input, LinkId, RemovedReason};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Visitor, data, message, pattern, subscribe};
@@ -63,8 +63,7 @@ fn events_travel_with_connect_replies_only() {
     assert_eq!(data(&answer), [json!(null); 0]);
     let connect_only = Command::SetDelivery {
         session: visitor.session(),
-        connect_only: Some(false),
-        broadcast_to_publisher: None,
+        delivery: Delivery::new().connect_only(false),
     };
     bench.command(connect_only);
     let answer = bench.send(&visitor, &subscribe(&visitor, "/b"));

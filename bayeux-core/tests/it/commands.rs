@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bayeux_core::{ChannelSettings, Command, Event, Timing};
+use bayeux_core::{ChannelSettings, Command, Delivery, Event, Timing};
 use serde_json::json;
 
 use crate::bench::{Bench, connect, data, pattern, publish, subscribe};
@@ -116,8 +116,7 @@ fn a_publisher_gets_no_copy_where_that_is_off() {
     assert_eq!(data(&answer).len(), 0);
     bench.command(Command::SetDelivery {
         session: visitor.session(),
-        connect_only: None,
-        broadcast_to_publisher: Some(false),
+        delivery: Delivery::new().broadcast_to_publisher(false),
     });
     let answer = bench.send(&visitor, &publish(&visitor, "/quiet/a", json!(3)));
     assert_eq!(data(&answer).len(), 0);

@@ -2,7 +2,7 @@
 
 use bayeux_core::{
     Answer, Command, Denial, Event, Input, ListenVerdict, Question, Receipt, RuleList, Ruling,
-    Verdict,
+    Setup, Verdict,
 };
 use serde_json::json;
 
@@ -107,7 +107,7 @@ fn a_listener_vetoes_or_replaces_a_message() {
 
     let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!("plain")));
     let question = bench.listen_question();
-    let other = question.message.replace_data(bayeux_core::Json::from_text("[1.0]").unwrap());
+    let other = question.message.replace_data(&bayeux_core::Json::from_text("[1.0]").unwrap());
     let verdict = ListenVerdict::Replace(other.into());
     bench.input(Input::Answer(Answer::Listen(question.ticket, verdict)));
     assert_eq!(data(&bench.take(link)), [json!([1.0])]);
@@ -147,7 +147,11 @@ fn a_handshake_whose_client_is_gone_makes_no_session() {
     let link = bench.post(None, &json!([{ "channel": "/meta/handshake" }]));
     let Question::Handshake(question) = bench.question() else { panic!("a handshake question") };
     bench.input(Input::Close { link });
-    bench.input(Input::Answer(Answer::Handshake(question.ticket, Verdict::Allow)));
+    bench.input(Input::Answer(Answer::Handshake(
+        question.ticket,
+        Verdict::Allow,
+        Setup::default(),
+    )));
     let stats = bench.server.stats();
     assert_eq!((stats.sessions, stats.browsers, stats.links), (0, 0, 0));
 }

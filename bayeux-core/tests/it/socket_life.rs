@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bayeux_core::{Answer, Command, Event, Input, Refusal, RuleList, Ruling, Time, Verdict};
+use bayeux_core::{Answer, Command, Event, Input, Refusal, RuleList, Ruling, Setup, Time, Verdict};
 use serde_json::json;
 
 use crate::bench::{Bench, connect, data, pattern, publish};
@@ -124,7 +124,11 @@ fn nobody_is_silent_while_the_application_decides() {
     bench.pass(290_000);
     assert_eq!(bench.refusal(link), None);
     let bayeux_core::Question::Handshake(question) = question else { panic!("a handshake") };
-    bench.input(Input::Answer(Answer::Handshake(question.ticket, Verdict::Allow)));
+    bench.input(Input::Answer(Answer::Handshake(
+        question.ticket,
+        Verdict::Allow,
+        Setup::default(),
+    )));
     assert_eq!(bench.take(link)[0]["successful"], true);
 }
 
@@ -159,7 +163,11 @@ fn a_handshake_whose_socket_is_gone_makes_no_session() {
         panic!("a handshake")
     };
     bench.input(Input::Close { link });
-    bench.input(Input::Answer(Answer::Handshake(question.ticket, Verdict::Allow)));
+    bench.input(Input::Answer(Answer::Handshake(
+        question.ticket,
+        Verdict::Allow,
+        Setup::default(),
+    )));
     let stats = bench.server.stats();
     assert_eq!((stats.sessions, stats.links), (0, 0));
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    Answer, Command, Decoder, Input, LinkId, LinkInfo, Refusal, RuleList, Ruling, Transport,
-    Verdict,
+    Answer, Command, Decoder, Delivery, Input, LinkId, LinkInfo, Refusal, RuleList, Ruling,
+    Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -118,8 +118,7 @@ fn events_that_waited_for_a_connect_are_pushed_when_it_is_held() {
     let session = visitor.session();
     let deliver = |connect_only| Command::SetDelivery {
         session,
-        connect_only: Some(connect_only),
-        broadcast_to_publisher: None,
+        delivery: Delivery::new().connect_only(connect_only),
     };
     bench.tell(socket, &brief);
     bench.take(socket);

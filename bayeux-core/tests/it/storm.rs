@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bayeux_core::{
     Answer, BrowserId, ChannelSettings, Command, Decoder, Input, LinkId, LinkInfo, ListenVerdict,
-    Output, Parcel, Question, RuleList, Ruling, SessionId, Transport, Verdict,
+    Output, Parcel, Question, RuleList, Ruling, SessionId, Setup, Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -255,10 +255,11 @@ impl Storm {
         let yes = self.dice.roll(4) > 0;
         let verdict = Verdict::from(yes);
         self.bench.input(Input::Answer(match self.questions.swap_remove(at) {
-            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict),
+            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict, Setup::default()),
             Question::Create(it) => Answer::Create(it.ticket, verdict),
             Question::Subscribe(it) => Answer::Subscribe(it.ticket, verdict),
             Question::Publish(it) => Answer::Publish(it.ticket, verdict),
+            Question::Extend(it) => Answer::Extend(it.ticket, yes.then_some(it.request)),
             Question::Listen(it) if yes => Answer::Listen(it.ticket, ListenVerdict::Continue),
             Question::Listen(it) => Answer::Listen(it.ticket, ListenVerdict::Veto),
         }));

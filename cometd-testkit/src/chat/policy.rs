@@ -47,7 +47,7 @@ impl Policy for ChatPolicy {
         if self.rooms.lock().unwrap_or_else(PoisonError::into_inner).is_taken(&user) {
             return Denial::because("name_taken").into();
         }
-        request.attributes.set(USER, user);
+        request.session.set_attribute(USER, user);
         Verdict::Allow
     }
 

@@ -8,6 +8,9 @@
 //! | --- | --- |
 //! | `/meta/handshake`, `ext.testbed.deny: true` | denied |
 //! | `/meta/handshake`, `ext.testbed.delay: MS` | allowed after that time |
+//! | `/meta/handshake`, `ext.testbed.activity: MS` | disconnected after that time without activity |
+//! | `/meta/handshake`, `ext.ack`, `ext.timestamp` | acknowledged messages, timestamps |
+//! | any meta message, `ext.timesync` | time synchronization |
 //! | `/denied/**` | cannot be created |
 //! | `/readonly/**`, `/writeonly/**` | clients cannot publish, cannot subscribe |
 //! | `/**` | cannot be subscribed to |

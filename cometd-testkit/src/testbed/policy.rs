@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bayeux_core::front::{HandshakeRequest, Policy, SubscribeRequest};
-use bayeux_core::{Denial, NameError, Pattern, RuleList, Rules, Ruling, Verdict};
+use bayeux_core::{Activity, Denial, NameError, Pattern, RuleList, Rules, Ruling, Verdict};
 use serde::Deserialize;
 
 use super::Sleep;
@@ -28,6 +28,8 @@ pub(super) fn rules() -> Result<Rules, NameError> {
 struct Wishes {
     deny: bool,
     delay: u64,
+    /// Milliseconds without activity after which the session is disconnected.
+    activity: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -36,7 +38,8 @@ struct Ext {
     testbed: Wishes,
 }
 
-/// Denies handshakes on request, takes its time on request, and denies subscribing to everything.
+/// Denies handshakes on request, takes its time on request, watches the session's activity on
+/// request, and denies subscribing to everything.
 pub(super) struct TestbedPolicy {
     pub(super) sleep: Sleep,
 }
@@ -46,6 +49,9 @@ impl Policy for TestbedPolicy {
         let wishes = request.ext::<Option<Ext>>().ok().flatten().unwrap_or_default().testbed;
         if wishes.delay > 0 {
             (self.sleep)(Duration::from_millis(wishes.delay)).await;
+        }
+        if let Some(millis) = wishes.activity {
+            request.session.set_activity(Activity::of_client(Duration::from_millis(millis)));
         }
         Verdict::from(!wishes.deny)
     }

@@ -167,7 +167,7 @@ impl Policy for Accounts {
         let ext: Value = request.ext().unwrap_or_default();
         let (user, password) = (&ext["user"], &ext["password"]);
         if let (Some(user), Some("secret")) = (user.as_str(), password.as_str()) {
-            request.attributes.set("user", user.to_string());
+            request.session.set_attribute("user", user.to_string());
             return Verdict::Allow;
         }
         Verdict::deny()

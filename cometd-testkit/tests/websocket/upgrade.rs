@@ -48,7 +48,7 @@ impl Policy for SignedIn {
         let context = request.context.expect("the request that was upgraded");
         let signed_in = context.header("cookie").is_some_and(|it| it.contains("login=ann"));
         if signed_in {
-            request.attributes.set("name", "ann".to_owned());
+            request.session.set_attribute("name", "ann".to_owned());
         }
         Verdict::from(signed_in && context.transport() == Transport::WebSocket)
     }
@@ -98,7 +98,7 @@ fn a_policys_attributes_of_a_denied_handshake_are_not_the_next_ones() {
         async fn can_handshake(&self, request: HandshakeRequest) -> Verdict {
             let ext = request.ext::<serde_json::Value>().unwrap_or_default();
             if ext["first"] == true {
-                request.attributes.set("role", "admin".to_owned());
+                request.session.set_attribute("role", "admin".to_owned());
                 return Verdict::deny();
             }
             Verdict::Allow

@@ -1,0 +1,218 @@
+//! [`Authorizer`]: who may do what with which channels, decided channel by channel.
+//!
+//! Where the [`Policy`](super::Policy) is one for the whole server, authorizers belong to channels
+//! and wildcards. For an operation on a channel all of them are asked that its name matches, from
+//! the root to the leaf, each granting, denying or ignoring it (`BayeuxServerImpl` of the Java
+//! server):
+//!
+//! - one denial denies;
+//! - with no authorizers at all the operation is granted;
+//! - otherwise somebody has to grant it.
+//!
+//! So a usual beginning is an authorizer on `/**` that grants what is harmless, and others further
+//! down that grant more. The policy is asked first, and what it denies is denied.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::{Future, ready};
+
+use super::context::Context;
+use super::guard::Handling;
+use super::session::Session;
+use crate::channel::Pattern;
+use crate::message::Message;
+use crate::server::{Denial, Verdict};
+
+/// What a session wants to do with a channel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Permission {
+    /// Have it made, by subscribing to it or publishing on it. Since it does not exist, only
+    /// wildcards can have authorizers for it.
+    Create,
+    /// Subscribe to it.
+    Subscribe,
+    /// Publish on it.
+    Publish,
+}
+
+/// What an authorizer says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Authorization {
+    /// As far as this authorizer is concerned, it may.
+    Grant,
+    /// It may not, whatever others say. The text is the middle field of the error:
+    /// `403:<reason>:publish_denied`.
+    Deny(Box<str>),
+    /// That is for others to say.
+    Ignore,
+}
+
+impl Authorization {
+    /// It may not, for this reason.
+    pub fn deny(reason: impl Into<Box<str>>) -> Self {
+        Self::Deny(reason.into())
+    }
+}
+
+/// A session wants to do something with a channel.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuthorizeRequest {
+    /// What it wants to do.
+    pub permission: Permission,
+    /// The channel or wildcard.
+    pub channel: Pattern,
+    /// The session.
+    pub session: Session,
+    /// The message that it wants to publish.
+    pub message: Option<Arc<Message>>,
+    /// The request that carries the message; `None` if its client is gone.
+    pub context: Option<Arc<Context>>,
+}
+
+/// Decides about operations on the channels that it is registered for with
+/// [`Channel::add_authorizer`](super::Channel::add_authorizer).
+///
+/// Closures from [`AuthorizeRequest`] to [`Authorization`] are authorizers, and so is [`Grants`].
+/// One that panics, or takes longer than `question_timeout`, denies.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Decides.
+    fn authorize(&self, request: AuthorizeRequest) -> impl Future<Output = Authorization> + Send;
+}
+
+impl<F> Authorizer for F
+where
+    F: Fn(AuthorizeRequest) -> Authorization + Send + Sync + 'static,
+{
+    fn authorize(&self, request: AuthorizeRequest) -> impl Future<Output = Authorization> + Send {
+        ready(self(request))
+    }
+}
+
+/// An authorizer that grants these permissions to everybody, and ignores all else. With none it
+/// makes a channel one that somebody has to grant things on.
+#[derive(Clone, Debug, Default)]
+pub struct Grants(Vec<Permission>);
+
+impl Grants {
+    /// Grants these.
+    pub fn new(permissions: impl IntoIterator<Item = Permission>) -> Self {
+        Self(permissions.into_iter().collect())
+    }
+
+    /// Grants everything.
+    pub fn all() -> Self {
+        Self::new([Permission::Create, Permission::Subscribe, Permission::Publish])
+    }
+
+    /// Grants nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+}
+
+impl Authorizer for Grants {
+    fn authorize(&self, request: AuthorizeRequest) -> impl Future<Output = Authorization> + Send {
+        let granted = self.0.contains(&request.permission);
+        ready(if granted { Authorization::Grant } else { Authorization::Ignore })
+    }
+}
+
+/// Which authorizer; for removing it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuthorizerId {
+    pub(super) pattern: Pattern,
+    number: u64,
+}
+
+/// An authorizer behind a pointer.
+pub(super) trait AnyAuthorizer: Send + Sync {
+    fn decide(self: Arc<Self>, request: AuthorizeRequest) -> Handling<Authorization>;
+}
+
+impl<A: Authorizer> AnyAuthorizer for A {
+    fn decide(self: Arc<Self>, request: AuthorizeRequest) -> Handling<Authorization> {
+        Box::pin(async move { self.authorize(request).await })
+    }
+}
+
+type Registered = (u64, Arc<dyn AnyAuthorizer>);
+
+/// The authorizers by channel or wildcard, each in the order of their registration.
+#[derive(Default)]
+pub(super) struct Authorizers {
+    by_pattern: BTreeMap<Pattern, Vec<Registered>>,
+    added: u64,
+}
+
+impl Authorizers {
+    pub(super) fn add(
+        &mut self,
+        pattern: Pattern,
+        authorizer: Arc<dyn AnyAuthorizer>,
+    ) -> AuthorizerId {
+        self.added += 1;
+        let number = self.added;
+        self.by_pattern.entry(pattern.clone()).or_default().push((number, authorizer));
+        AuthorizerId { pattern, number }
+    }
+
+    /// Removes an authorizer. It and whether it was the last one on its channel; `None` if it was
+    /// not there.
+    pub(super) fn remove(&mut self, id: &AuthorizerId) -> Option<(Arc<dyn AnyAuthorizer>, bool)> {
+        let authorizers = self.by_pattern.get_mut(&id.pattern)?;
+        let at = authorizers.iter().position(|(number, _)| *number == id.number)?;
+        let (_, authorizer) = authorizers.remove(at);
+        let last = authorizers.is_empty();
+        if last {
+            self.by_pattern.remove(&id.pattern);
+        }
+        Some((authorizer, last))
+    }
+
+    /// Removes the authorizers of a channel.
+    pub(super) fn clear(&mut self, pattern: &Pattern) -> Vec<Arc<dyn AnyAuthorizer>> {
+        let authorizers = self.by_pattern.remove(pattern).unwrap_or_default();
+        authorizers.into_iter().map(|(_, authorizer)| authorizer).collect()
+    }
+
+    /// The authorizers of these channels, in this order.
+    pub(super) fn on(&self, channels: &[Pattern]) -> Vec<Vec<Arc<dyn AnyAuthorizer>>> {
+        let found = channels.iter().filter_map(|it| self.by_pattern.get(it));
+        found.map(|all| all.iter().map(|(_, it)| Arc::clone(it)).collect()).collect()
+    }
+}
+
+/// The reason when somebody would have had to grant it and nobody did.
+pub(super) const NOT_GRANTED: &str = "denied_by_not_granting";
+
+/// What the authorizers of all the channels come to.
+#[derive(Default)]
+pub(super) struct Tally {
+    asked: bool,
+    granted: bool,
+}
+
+impl Tally {
+    /// Counts what one authorizer says; a denial is the end.
+    pub(super) fn count(&mut self, authorization: Authorization) -> Result<(), Verdict> {
+        self.asked = true;
+        match authorization {
+            Authorization::Grant => self.granted = true,
+            Authorization::Ignore => {}
+            Authorization::Deny(reason) if reason.is_empty() => return Err(Verdict::deny()),
+            Authorization::Deny(reason) => return Err(Denial::because(reason).into()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn verdict(self) -> Verdict {
+        if !self.asked || self.granted {
+            Verdict::Allow
+        } else {
+            Denial::because(NOT_GRANTED).into()
+        }
+    }
+}
