@@ -4,3 +4,4 @@
 
 mod chat;
 mod handlers;
+mod local;

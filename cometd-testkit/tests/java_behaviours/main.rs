@@ -5,6 +5,8 @@
 //! test pins what it does instead, and the difference with its reason stands in the manual
 //! (`bayeux_core::manual::compatibility`).
 
+mod activity;
+mod authorizers;
 mod browsers;
 mod channels;
 mod connect;
@@ -15,6 +17,7 @@ mod extensions;
 mod handshake;
 mod helpers;
 mod http;
+mod interceptors;
 mod jsonp;
 mod lazy;
 mod publish;
