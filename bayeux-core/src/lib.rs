@@ -30,6 +30,7 @@ mod time;
 mod transport;
 #[cfg(feature = "http")]
 pub mod ws;
+pub mod z85;
 
 pub use channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Pattern};
 pub use codec::{DecodeError, Decoder, Encoding, encode};

@@ -2,6 +2,7 @@
 
 use crate::channel::NameError;
 use crate::message::BayeuxError;
+use crate::z85::Z85Error;
 
 /// Why a call did nothing.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,9 @@ pub enum Error {
     /// The data has no JSON form, or does not have the shape that was asked for.
     #[error("not the data expected: {0}")]
     Data(#[from] serde_json::Error),
+    /// The data is marked as binary, and is not.
+    #[error("not binary: {0}")]
+    Binary(#[from] Z85Error),
     /// The session is gone.
     #[error("the session is gone")]
     SessionGone,

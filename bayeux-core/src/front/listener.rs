@@ -80,7 +80,7 @@ impl Incoming {
     ///
     /// When there is no sender, its session is gone, or the data has no JSON form.
     pub fn reply<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), Error> {
-        self.answer(data, true)
+        self.reply_parts(MessageParts::data(Json::new(data)?))
     }
 
     /// The same for a call that failed.
@@ -89,14 +89,23 @@ impl Incoming {
     ///
     /// As for [`Incoming::reply`].
     pub fn reply_failure<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), Error> {
-        self.answer(data, false)
+        let parts = MessageParts::data(Json::new(data)?);
+        let failed = self.message.id().is_some();
+        self.reply_parts(if failed { parts.successful(false) } else { parts })
     }
 
-    fn answer<T: Serialize + ?Sized>(&self, data: &T, successful: bool) -> Result<(), Error> {
+    /// Delivers a message with these parts to the sender, on the same channel and with the message's
+    /// id.
+    ///
+    /// # Errors
+    ///
+    /// When there is no sender, or its session is gone.
+    pub fn reply_parts(&self, parts: MessageParts) -> Result<(), Error> {
         let id = self.message.id();
-        let parts = match id {
-            Some(_) => MessageParts::data(Json::new(data)?).id(id).successful(successful),
-            None => MessageParts::data(Json::new(data)?),
+        let parts = match (&id, parts.successful) {
+            (Some(_), None) => parts.id(id).successful(true),
+            (Some(_), Some(_)) => parts.id(id),
+            (None, _) => parts,
         };
         self.sender()?.deliver_message(Message::with(self.channel().clone(), &parts))
     }

@@ -6,6 +6,7 @@
 //! | make, configure and find channels | [`Bayeux::channel`], [`Channel::configure`] |
 //! | see, stop or change messages | [`Channel::on_message`], [`Incoming`], [`Flow`] |
 //! | publish | [`Channel::publish`], [`Bayeux::publish`] |
+//! | send and read bytes | [`Binary`], [`Incoming::binary`] |
 //! | answer one client | [`Incoming::reply`], [`Session::deliver`] |
 //! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`]; channel by channel, [`Channel::add_authorizer`] |
 //! | see, change or delete every message | [`Bayeux::add_extension`], [`Session::add_extension`] |
@@ -32,6 +33,7 @@
 
 mod attributes;
 mod authorizer;
+mod binary;
 mod channel;
 mod context;
 mod drive;
@@ -62,6 +64,7 @@ pub use attributes::Attributes;
 pub use authorizer::{
     Authorization, AuthorizeRequest, Authorizer, AuthorizerId, Grants, Permission,
 };
+pub use binary::Binary;
 pub use channel::Channel;
 pub use context::{Context, PeerAddr};
 pub use error::Error;

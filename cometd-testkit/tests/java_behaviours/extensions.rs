@@ -1,5 +1,6 @@
 //! The built-in extensions on the wire: timesync, timestamp, advice with `maxInterval`.
 
+use bayeux_core::front::{Error, Incoming};
 use serde_json::{Value, json};
 
 use crate::support::{World, connected};
@@ -109,4 +110,39 @@ fn b029_advice_tells_the_max_interval_where_handshakes_are_to_be_foreseen() {
     let id = answer[0]["clientId"].as_str().expect("a session").to_owned();
     let peer = crate::support::Peer { client, id };
     assert_eq!(peer.connect()[0]["advice"], advice);
+}
+
+#[test]
+fn b222_binary_data_passes_between_clients_and_is_bytes_for_the_application() {
+    let world = World::new();
+    let (from, to) = (world.open(), world.open());
+    to.subscribe("/files");
+    world.channel("/files").on_message(|incoming: Incoming| async move {
+        let binary = incoming.binary()?.ok_or(Error::SessionGone)?;
+        assert_eq!(binary.bytes, [0x86, 0x4f, 0xd2, 0x6f, 0xb5, 0x59, 0xf7, 0x5b, 0xff]);
+        assert_eq!((binary.last, binary.meta.is_some()), (false, true));
+        Ok::<(), Error>(())
+    });
+    world.channel("/service/reverse").on_message(|incoming: Incoming| async move {
+        let mut binary = incoming.binary()?.ok_or(Error::SessionGone)?;
+        binary.bytes.reverse();
+        incoming.reply_parts(binary.into_parts()?)
+    });
+    let ext = json!({ "binary": {} });
+    let data = json!({ "data": "HelloWorld@@", "last": false, "meta": { "n": 1 } });
+    from.ask(json!({ "channel": "/files", "data": data, "ext": ext }));
+    let event = json!({ "channel": "/files", "data": data, "ext": ext });
+    assert_eq!(to.connect()[0], event);
+    let call = json!({ "data": "HelloWorld", "last": true });
+    let call = json!({ "id": "7", "channel": "/service/reverse", "data": call, "ext": ext });
+    let result = bayeux_core::z85::encode(&[0x5b, 0xf7, 0x59, 0xb5, 0x6f, 0xd2, 0x4f, 0x86]);
+    let expected = json!({
+        "id": "7", "channel": "/service/reverse", "successful": true,
+        "data": { "data": result, "last": true }, "ext": ext,
+    });
+    assert_eq!(from.ask(call)[0], expected);
+    assert!(world.sim.reports().is_empty(), "{:?}", world.sim.reports());
+    // What is marked and is not binary is the sender's mistake, and reported.
+    from.ask(json!({ "channel": "/service/reverse", "data": { "data": "\"" }, "ext": ext }));
+    assert!(world.sim.reports()[0].contains("not binary"), "{:?}", world.sim.reports());
 }
