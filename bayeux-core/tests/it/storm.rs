@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bayeux_core::{
-    Answer, BrowserId, ChannelSettings, Command, Decoder, Input, LinkId, LinkInfo, ListenVerdict,
-    Output, Parcel, Question, RuleList, Ruling, SessionId, Setup, Transport, Verdict,
+    Activity, Answer, BrowserId, ChannelSettings, Command, Decoder, Input, LinkId, LinkInfo,
+    ListenVerdict, Output, Parcel, Question, RuleList, Ruling, SessionId, Setup, Transport,
+    Verdict,
 };
 use serde_json::{Value, json};
 
@@ -278,12 +279,20 @@ impl Storm {
         let (pattern, yes) = (pattern(self.dice.pick(&PATTERNS).unwrap()), self.dice.roll(2) == 0);
         let listened = crate::bench::pattern(["/l/x", "/meta/connect"][self.dice.roll(2) as usize]);
         let settings = ChannelSettings::new().lazy(yes);
-        self.bench.command(match self.dice.roll(7) {
+        let period = Duration::from_millis(self.dice.roll(20_000));
+        let authorized = crate::bench::pattern(["/ask/*", "/b/**"][self.dice.roll(2) as usize]);
+        self.bench.command(match self.dice.roll(11) {
             0 => Command::Disconnect { session },
             1 => Command::BeginBatch { session },
             2 => Command::EndBatch { session },
             3 => Command::RemoveChannel { pattern },
             4..=5 => Command::ListenChannel { pattern: listened, listen: yes },
+            6 => Command::Extend { incoming: yes, outgoing: false },
+            7 => Command::ExtendSession { session, incoming: yes },
+            8 => {
+                Command::SetActivity { session, activity: yes.then(|| Activity::of_client(period)) }
+            }
+            9 => Command::AuthorizeChannel { pattern: authorized, authorize: yes },
             _ => Command::ConfigureChannel { pattern, settings },
         });
     }
@@ -374,6 +383,14 @@ impl Storm {
     fn settle(&mut self) {
         for channel in ["/l/x", "/meta/connect"] {
             self.bench.command(Command::ListenChannel { pattern: pattern(channel), listen: false });
+        }
+        for channel in ["/ask/*", "/b/**"] {
+            let pattern = pattern(channel);
+            self.bench.command(Command::AuthorizeChannel { pattern, authorize: false });
+        }
+        self.bench.command(Command::Extend { incoming: false, outgoing: false });
+        for (_, session) in self.live() {
+            self.bench.command(Command::ExtendSession { session, incoming: false });
         }
         self.poll();
         while !self.questions.is_empty() {
