@@ -20,11 +20,12 @@
 //!                  cursor
 //! ```
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::channel::Overflow;
+use crate::channel::{ChannelName, Overflow};
 use crate::limits::Limits;
 use crate::message::{Events, Message};
 
@@ -65,6 +66,27 @@ impl Slot {
     }
 }
 
+/// The numbers of the unsent events of each channel, in their order.
+#[derive(Default)]
+struct Latest(BTreeMap<ChannelName, VecDeque<u32>>);
+
+impl Latest {
+    fn push(&mut self, slot: &Slot) {
+        let numbers = self.0.entry(slot.message.channel().clone()).or_default();
+        numbers.push_back(slot.number);
+    }
+
+    /// Takes the oldest one of this channel.
+    fn pop(&mut self, channel: &ChannelName) -> Option<u32> {
+        let numbers = self.0.get_mut(channel)?;
+        let number = numbers.pop_front();
+        if numbers.is_empty() {
+            self.0.remove(channel);
+        }
+        number
+    }
+}
+
 /// The events of one session, bounded in number and bytes.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -78,6 +100,10 @@ pub(super) struct Queue {
     flight: Flight,
     /// Whether events stay until the client has acknowledged them.
     acknowledged: bool,
+    /// Where the unsent events of each channel are, while the queue is full and nothing but
+    /// [`Queue::offer`] happens to it: a channel that floods a client who is away costs the same for
+    /// each event, however many are queued.
+    latest: Option<Box<Latest>>,
     /// Whether an unsent event must not wait: one that is not lazy, a lazy one that is overdue, or
     /// one that came back.
     urgent: bool,
@@ -126,7 +152,10 @@ impl Queue {
             let victim = match policy {
                 Overflow::Remove => return Offered::Overflowed,
                 Overflow::DropNewest => None,
-                Overflow::DropOldest => (self.sent < self.slots.len()).then_some(self.sent),
+                Overflow::DropOldest => {
+                    self.latest = None;
+                    self.has_unsent().then_some(self.sent)
+                }
                 Overflow::KeepLatest => self.latest_victim(&message),
             };
             // What is on its way to the client cannot be displaced.
@@ -143,16 +172,30 @@ impl Queue {
         self.bytes += message.cost();
         self.urgent |= !lazy;
         self.pushed = self.pushed.wrapping_add(1);
-        self.slots.push_back(Slot { message, number: self.pushed, flight: Flight::NONE });
+        let slot = Slot { message, number: self.pushed, flight: Flight::NONE };
+        if let Some(latest) = &mut self.latest {
+            latest.push(&slot);
+        }
+        self.slots.push_back(slot);
     }
 
     /// The oldest unsent event of the same channel, else the oldest unsent event.
-    fn latest_victim(&self, message: &Message) -> Option<usize> {
-        let unsent = self.sent..self.slots.len();
-        unsent
-            .clone()
-            .find(|&at| self.slots[at].message.channel() == message.channel())
-            .or_else(|| unsent.into_iter().next())
+    fn latest_victim(&mut self, message: &Message) -> Option<usize> {
+        let oldest = self.slots.get(self.sent)?.message.channel().clone();
+        let latest = self.latest.get_or_insert_with(|| {
+            let mut latest = Latest::default();
+            self.slots.range(self.sent..).for_each(|slot| latest.push(slot));
+            latest.into()
+        });
+        let number = latest.pop(message.channel()).or_else(|| latest.pop(&oldest))?;
+        // Unsent events stand in the order of their numbers.
+        let before = |slot: &Slot| slot.number.wrapping_sub(number) > u32::MAX / 2;
+        let unsent = self.slots.range(self.sent..);
+        let at = self.sent
+            + partition_point(unsent.len(), |at| {
+                self.slots.get(self.sent + at).is_some_and(before)
+            });
+        self.slots.get(at).filter(|slot| slot.number == number).map(|_| at)
     }
 
     fn remove(&mut self, at: usize) -> Option<Slot> {
@@ -167,6 +210,7 @@ impl Queue {
     /// Takes unsent events for a response: the first, and those behind it that fit into `bytes`
     /// together with it. What does not fit is urgent, lazy or not: it would have left by now.
     pub(super) fn take(&mut self, bytes: usize) -> (Events, Flight) {
+        self.latest = None;
         self.flight = self.flight.next();
         let (flight, keep_first) = (self.flight, self.acknowledged);
         let mut taken = 0usize;
@@ -210,6 +254,7 @@ impl Queue {
     /// leave. All others are unsent again; how many there were. A number that was never given says
     /// nothing.
     pub(super) fn acknowledge(&mut self, received: u64) -> usize {
+        self.latest = None;
         let received = u32::try_from(received).map_or(Flight::NONE, Flight);
         if received != Flight::NONE && received.is_at_most(self.flight) {
             let is_received =
@@ -237,6 +282,7 @@ impl Queue {
         if self.acknowledged {
             return 0;
         }
+        self.latest = None;
         let returned = self.split_off_flight(flight);
         let count = returned.len();
         self.urgent |= count > 0;
@@ -296,10 +342,23 @@ impl Queue {
     }
 }
 
+/// The first of `0..length` for which `before` does not hold, given that it holds for none behind it.
+fn partition_point(length: usize, before: impl Fn(usize) -> bool) -> usize {
+    let (mut from, mut to) = (0, length);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if before(middle) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    from
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::ChannelName;
     use crate::json::Json;
     use alloc::string::{String, ToString};
 
@@ -376,6 +435,36 @@ mod tests {
             queue.push(message("/a", 3), false);
             assert_eq!(queue.offer(message("/b", 9), false, policy, &limits), offered);
             assert_eq!(data(&queue.take(usize::MAX).0), left, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn the_latest_of_each_channel_are_kept_whatever_happens_in_between() {
+        // A naive queue, to compare with.
+        let limits = Limits { queue_messages: 20, ..Limits::default() };
+        let (mut queue, mut naive) = (Queue::default(), Vec::<(String, u32)>::new());
+        let mut seed = 1_u32;
+        for data in 0..3_000 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let channel = ["/a", "/b", "/c", "/d/e"][(seed >> 28) as usize % 4];
+            if naive.len() == 20 {
+                naive.remove(naive.iter().position(|(it, _)| it == channel).unwrap_or(0));
+            }
+            naive.push((channel.to_string(), data));
+            queue.offer(message(channel, data), false, Overflow::KeepLatest, &limits);
+            if seed >> 16 & 0x7f == 0 {
+                // What is sent and comes back is where it was.
+                let (_, flight) = queue.take((seed >> 8 & 0x7ff) as usize);
+                queue.fail(flight);
+            }
+            let queued: Vec<_> = queue
+                .slots
+                .iter()
+                .map(|slot| {
+                    (slot.message.channel().to_string(), slot.message.data().read().unwrap())
+                })
+                .collect();
+            assert_eq!(queued, naive);
         }
     }
 
