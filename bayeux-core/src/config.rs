@@ -38,9 +38,8 @@ pub struct Config {
     /// false. Always so on callback-polling.
     pub meta_connect_deliver_only: bool,
     /// Whether events that are queued when a handshake is answered travel with its reply, which
-    /// then says how many there are (`x-messages`). Default: false. Handlers of the front learn of
-    /// a session only after its handshake was answered, so this is for drivers of the machine
-    /// that queue something before they poll.
+    /// then says how many there are (`x-messages`). Default: false. What is queued then is
+    /// what the policy has prepared (`NewSession::deliver` of the front).
     pub allow_message_delivery_during_handshake: bool,
     /// Whether a publisher that subscribes to its channel gets its own messages. Default: true.
     pub broadcast_to_publisher: bool,

@@ -74,7 +74,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | when a silent session ends | up to one `sweepPeriod` late | the same | to the moment | one timer for the next deadline; nothing scans all sessions | `c39_a_silent_session_expires` |
 //! | messages other than connects | last at least `maxInterval` more | accumulate quadratically | last at least `max_interval` more | Java | `b077_to_b079_issue_650_any_message_postpones_the_expiry_linearly` |
-//! | while the application thinks about a message | `maxProcessing`, off by default | no expiry during a connect | no expiry; the question has a deadline of its own | every wait ends, for one reason | `b046_b082_a_session_does_not_expire_while_the_application_thinks` |
+//! | while the application thinks about a message | `maxProcessing`, off by default | no expiry during a connect | no expiry, unless `max_processing` says so; the question has a deadline of its own | every wait ends, for one reason | `b046_b082_a_session_does_not_expire_while_the_application_thinks` |
 //! | idle channels | removed on the third sweep | removed on the next sweep | removed after three periods without use | Java's grace, without sweeps | `b086_an_idle_channel_is_swept_after_three_periods_and_not_before` |
 //! | service channels | stay for ever | removed on the next sweep | removed like any other, unless `persistent` | a client can invent as many as it likes | `service_channels_that_a_client_invents_are_swept` |
 //! | invented meta channels | not created | stay for ever | not created | | `c21_an_invented_meta_channel_is_answered_and_not_created` |
@@ -192,22 +192,36 @@
 //! is checked when the server is made, and what may change later has a method (`set_timing` of a
 //! session, `configure` of a channel).
 //!
-//! # Not yet
+//! # Extensions
 //!
-//! | what | what a client sees today | test |
-//! | --- | --- | --- |
-//! | the acknowledgement extension | no `ext.ack` in any reply, by which clients know; ordinary delivery | `c42_asking_for_acknowledgements_gets_an_ordinary_session` to `c45_no_number_is_returned_that_could_lose_an_event` |
-//! | the extensions activity, timesync, timestamp, binary | their members of `ext` are ignored | - |
-//! | events that a handler delivers when a session is added, with `allow_message_delivery_during_handshake` | they come with the first connect, or over WebSocket right after the handshake's reply, uncounted: the handshake is answered before the handlers are told; drivers of the machine can do it | `b024_b025_through_the_front_they_wait_in_any_case`, `b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed` |
-//!
-//! For applications there are no extensions, authorizers, local sessions and annotated services
-//! yet.
+//! | topic | Java | NodeJS | here | why | test |
+//! | --- | --- | --- | --- | --- | --- |
+//! | which are there | those that the application adds | acknowledgements, if the application adds them | acknowledgements, timesync and timestamp act for clients that ask ([`Extensions`](crate::Extensions) turns them off); activity per session; binary data passes as it is | they cost nothing where nobody asks | `extensions_that_are_off_do_nothing`, `only_true_turns_it_on_and_only_where_it_is_offered` |
+//! | unacknowledged events | kept without a bound | kept without a bound | count for the queue's bounds | a client that never acknowledges must not fill the memory (CVE-2025-53114) | `a_client_that_never_acknowledges_meets_the_bound_of_its_queue` |
+//! | an acknowledgement of a batch that was never sent | clears what is queued | the same | says nothing; what is not acknowledged comes again | what nobody can have received must not be dropped | `a_number_that_was_never_given_or_is_old_says_nothing` |
+//! | a connect and a publish in one payload | events go with it | a number without its events, which are then lost | events go with it | | `c45_no_number_is_returned_that_could_lose_an_event` |
+//! | connects without an `id` | kept apart by their ids | not resent | like any other | batches are counted, not looked up | `what_was_not_acknowledged_comes_again_and_at_once` |
+//! | advice when events are sent again | forced | forced | none, unless it is due | no client needs it | `c43_events_ride_on_connects_only_and_come_again_for_an_old_number` |
+//! | an acknowledged batch over WebSocket | a frame for each event, then the reply | - | one text: all of it arrives or nothing | a connection that breaks between them would make the client see events twice | `what_is_acknowledged_together_is_one_text`, `a_socket_that_breaks_at_any_point_costs_nothing` |
+//! | `set_meta_connect_deliver_only(false)` for a session with acknowledgements | breaks them | - | has no effect | the connects are what acknowledges | `events_travel_with_connect_replies_only` |
+//! | form of `timestamp` | the zone of the server | - | `EEE MMM dd HH:mm:ss zzz yyyy`, always UTC | the same on any machine | `b221_timestamps_are_on_everything_for_those_who_ask` |
+//! | who gets timestamps | everybody | - | sessions whose handshake says `ext.timestamp: true` | other sessions share one buffer for each event | the same |
+//! | when an inactive session ends | with its next connect after that | - | to the moment; a held connect is answered | | `b221_a_session_whose_client_only_connects_ends` |
+//! | an extension that throws | the message goes on | the message goes on, or HTTP 500 | on its way in it is deleted (`404::message_deleted`), on its way out it goes on; reported | what was to be checked was not | `an_extension_that_panics_or_hangs_has_not_let_the_message_in` |
+//! | a handshake that an extension or a listener deletes | advice `none` | no advice | advice `none` | clients would try for ever | `b208_b209_what_is_deleted_on_its_way_in_is_answered_with_404` |
+//! | a session's extensions and dequeue listeners see an event | when it is queued | when it leaves | when it leaves; again if it is sent again | no application code runs inside a transition | `b155_a_dequeue_hook_may_drop_and_reorder_events` |
+//! | what an extension can change of a client's message | everything | everything | `ext`, and the data of a publish | messages are decoded before | `b207_data_ext_and_members_can_be_changed_both_ways` |
+//! | events that are delivered while a session begins | by listeners for new sessions | no | by the policy ([`NewSession::deliver`](crate::front::NewSession::deliver)); with `allow_message_delivery_during_handshake` they travel with the handshake's reply | listeners are told after the session was made | `b024_b025_what_a_policy_prepares_may_come_with_the_handshake` |
+//! | authorizers that panic | the message is refused with an error | - | deny | | `an_authorizer_sees_who_wants_what_and_one_that_panics_denies` |
+//! | local sessions: attributes, heartbeat | their own; one connect | - | those of the session; none | there is one session, and it cannot be lost | `b081_it_is_never_swept_and_ends_with_its_last_handle` |
+//! | local sessions: a handler that is slow | holds up the publisher | - | holds up the other handlers of its session; beyond the queue's bounds the session ends | | `a_slow_handler_is_bounded_by_the_sessions_queue` |
+//! | `maxProcessing` | also while a connect is held | - | while the application decides about a message; longer than `timeout` | a held connect has its own end | `b082_max_processing_ends_a_session_whose_message_is_processed_for_too_long` |
 //!
 //! # Not planned
 //!
-//! - Listeners on a session's queue (`QueueMaxedListener`, `DeQueueListener`) and on its messages:
-//!   the queue's bounds are settings, and no application code runs inside the server's state.
+//! - Listeners that decide what happens at a full queue (`QueueMaxedListener`): that is a setting of
+//!   the server, the channel or the session ([`Overflow`](crate::Overflow)), and what was dropped is
+//!   told ([`Event::EventsDropped`](crate::Event::EventsDropped)).
 //! - Channel initializers: the settings of a wildcard count for the channels below it.
 //! - Weak listeners, which do not keep a channel: remove the listener instead.
-//! - `maxProcessing`: each question to the application has a deadline (`question_timeout`).
-//! - `handshakeReconnect` and `maxInterval` in the advice.
+//! - Annotated services: a service is a closure.
