@@ -19,6 +19,8 @@ impl Server {
             if let Some(session) = self.sessions.get_mut(key) {
                 if !session.delivers_with_connect_only() {
                     payload.last_events = session.queue.take(usize::MAX).0;
+                    // What is on its way elsewhere and comes back would come behind these.
+                    session.queue.clear();
                 }
             }
             self.remove_session(key, RemovedReason::Disconnected);

@@ -270,6 +270,12 @@ impl Queue {
         again
     }
 
+    /// Forgets all events, sent and unsent.
+    pub(super) fn clear(&mut self) {
+        self.slots = VecDeque::new();
+        (self.sent, self.bytes, self.urgent, self.latest) = (0, 0, false, None);
+    }
+
     fn give_room_back(&mut self) {
         if self.slots.is_empty() && self.slots.capacity() > 16 {
             self.slots = VecDeque::new();

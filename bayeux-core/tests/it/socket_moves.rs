@@ -142,3 +142,23 @@ fn a_client_that_goes_on_sending_does_not_keep_a_draining_server() {
     assert_eq!(answer.last().unwrap()["channel"], "/b", "what was accepted is answered");
     assert_eq!((bench.resumes(link), bench.refusal(link)), (0, Some(Refusal::Draining)));
 }
+
+#[test]
+fn what_comes_back_after_its_client_said_goodbye_is_not_sent_out_of_order() {
+    let mut bench = Bench::new();
+    let ask = RuleList::new(Ruling::Allow).rule(pattern("/ask"), Ruling::Ask);
+    bench.rules(|rules| rules.publish = ask);
+    let (link, guest) = bench.held_guest();
+    bench.deliver(&guest, json!(1));
+    // The first event is being written while its client moves, asks for something, and leaves.
+    assert_eq!(data(&bench.answer(link).unwrap()), [json!(1)]);
+    let asking = bench.socket();
+    bench.tell(asking, &publish(&guest, "/ask", json!(0)));
+    bench.drain();
+    let leaving = bench.socket();
+    bench.tell(leaving, &json!([{ "channel": "/meta/disconnect", "clientId": guest.id }]));
+    bench.deliver(&guest, json!(2));
+    bench.input(Input::Sent { link, delivered: false });
+    let left: Vec<_> = bench.answer(leaving).into_iter().flat_map(|it| data(&it)).collect();
+    assert!(left.is_empty() || left == [json!(2)], "{left:?}");
+}
