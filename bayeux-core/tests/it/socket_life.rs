@@ -275,7 +275,7 @@ fn a_lost_socket_that_was_about_to_be_given_up_has_not_written_what_it_was_writi
     bench.publish("/a", json!(1));
     assert_eq!(data(&bench.answer(link).unwrap()), [json!(1)]);
     // The driver notices both at the same moment.
-    bench.now = bench.now + std::time::Duration::from_secs(75);
+    bench.now = bench.now + Duration::from_secs(75);
     bench.input(Input::Close { link });
     let view = bench.server.session(guest.session());
     assert_eq!(view.map(|view| view.queue_messages()), Some(1));
