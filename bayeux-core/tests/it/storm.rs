@@ -350,9 +350,12 @@ impl Storm {
         }
         let advice = parcel.replies.iter().filter_map(|reply| reply.advice.as_ref());
         self.surplus += advice.filter(|it| it.multiple_clients).count();
-        let numbers = parcel.events.iter().filter_map(|event| event.data().read().ok());
+        let farewell =
+            parcel.events.iter().position(|event| event.channel().as_str() == "/meta/disconnect");
+        let numbers = parcel.events.iter().enumerate();
+        let numbers = numbers.filter_map(|(at, event)| Some((at, event.data().read().ok()?)));
         let mut sent: Vec<(SessionId, u64)> = Vec::new();
-        for number in numbers {
+        for (at, number) in numbers {
             let on_its_way = |it: &(SessionId, u64)| {
                 let mut others = self.open.values().filter_map(|open| open.sent.as_ref());
                 sent.contains(it) || others.any(|sent| sent.contains(it))
@@ -365,7 +368,10 @@ impl Storm {
             // Most likely it is the one who is bound now; last events are of one who was before.
             let bound = self.bench.server.sessions().find(|it| it.socket() == Some(link));
             let bound = bound.map(|it| it.id());
-            let owner = bound.iter().chain(&open.sessions).find(owed);
+            // In front of a farewell it is the one who is told it.
+            let leaving = farewell.is_some_and(|farewell| at < farewell);
+            let before = open.sessions.iter().filter(|it| leaving && Some(**it) != bound);
+            let owner = before.chain(&bound).chain(&open.sessions).find(owed);
             // Nobody foretold who gets the clients' own messages.
             let late = (number > LATE).then(|| open.sessions.last()).flatten();
             let id = *owner.or(late).unwrap_or_else(|| panic!("{number} is owed"));
