@@ -162,24 +162,22 @@ impl Server {
     /// Times should not run backwards; one that does counts as the latest seen.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
-        if let Input::Close { link } = input {
-            // Before anything that is due: a socket that is idle at this very moment would be
-            // refused, and then what it was writing counts as written.
+        // What became of a parcel counts before anything that is due: a socket that is idle at this
+        // very moment would be refused, and then what it was writing counts as written.
+        if let Input::Sent { link, delivered } = input {
+            self.sent(link, delivered);
+        } else if let Input::Close { link } = input {
             self.close(link);
-            return self.ring();
         }
         self.ring();
         match input {
             Input::Open { link, info } => self.open(link, info),
             Input::Receive { link, payload } => self.receive(link, payload),
-            Input::Sent { link, delivered } => self.sent(link, delivered),
-            // It was dealt with above.
-            Input::Close { .. } => {}
+            Input::Sent { .. } | Input::Close { .. } | Input::Tick => {}
             Input::Alive { link } => self.alive(link),
             Input::Answer(answer) => self.answer(answer),
             Input::Command(command) => self.command(command),
             Input::Relay(message) => self.relayed(&message),
-            Input::Tick => {}
         }
     }
 

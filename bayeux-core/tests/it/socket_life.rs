@@ -270,13 +270,19 @@ fn when_all_sockets_are_gone_nothing_is_left() {
 
 #[test]
 fn a_lost_socket_that_was_about_to_be_given_up_has_not_written_what_it_was_writing() {
-    let mut bench = Bench::new();
-    let (link, guest) = bench.held_guest();
-    bench.publish("/a", json!(1));
-    assert_eq!(data(&bench.answer(link).unwrap()), [json!(1)]);
-    // The driver notices both at the same moment.
-    bench.now = bench.now + Duration::from_secs(75);
-    bench.input(Input::Close { link });
-    let view = bench.server.session(guest.session());
-    assert_eq!(view.map(|view| view.queue_messages()), Some(1));
+    for told in [true, false] {
+        let mut bench = Bench::new();
+        let (link, guest) = bench.held_guest();
+        bench.publish("/a", json!(1));
+        assert_eq!(data(&bench.answer(link).unwrap()), [json!(1)]);
+        // The driver notices both at the same moment.
+        bench.now = bench.now + Duration::from_secs(75);
+        if told {
+            bench.input(Input::Sent { link, delivered: false });
+        } else {
+            bench.input(Input::Close { link });
+        }
+        let view = bench.server.session(guest.session());
+        assert_eq!(view.map(|view| view.queue_messages()), Some(1));
+    }
 }
