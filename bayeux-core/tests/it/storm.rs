@@ -230,6 +230,8 @@ impl Storm {
 
     /// Says what became of a link's response, if it has one.
     fn end(&mut self, link: impl IntoIterator<Item = LinkId>, delivered: bool) {
+        // What a refused socket was writing counts as written; whether it was refused is looked up.
+        self.poll();
         for link in link {
             let Some(sent) = self.open.get_mut(&link).and_then(|it| it.sent.take()) else {
                 continue;
