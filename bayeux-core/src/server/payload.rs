@@ -285,9 +285,10 @@ impl Server {
 
     fn ask_extensions(&mut self, payload: &Payload, message: InProgress) -> Step {
         let (link, request) = (payload.link, Box::new(message.request.clone()));
-        let known = payload.session.filter(|_| request.client.is_some());
-        let session = known.and_then(|key| self.session_id(key));
+        let session = payload.session.and_then(|key| self.session_id(key));
         let session = session.filter(|id| request.client == Some(*id));
+        // A question about somebody unknown takes the place of one about a handshake.
+        let known = payload.session.filter(|_| session.is_some());
         let id = message.reply.id.clone();
         let asked = self.ask(Asker::Payload(link), known, |number| {
             let ticket = Ticket::new(number);

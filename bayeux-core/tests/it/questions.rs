@@ -239,3 +239,31 @@ fn a_publish_of_the_application_tells_its_outcome() {
     let outcomes: Vec<_> = bench.events().into_iter().filter_map(outcome).collect();
     assert_eq!(outcomes, [(1, false), (2, true)]);
 }
+
+#[test]
+fn questions_about_strangers_messages_have_the_bound_of_handshakes() {
+    let mut bench = Bench::with(|config| {
+        config.limits.handshake_questions = 2;
+        config.limits.queue_messages = 1;
+    });
+    let visitor = bench.visitor();
+    bench.command(Command::Extend { incoming: true, outgoing: false });
+    let publish = json!({ "channel": "/a", "clientId": visitor.id, "data": 1 });
+    for _ in 0..4 {
+        bench.post(Some(&visitor), &json!([publish, publish]));
+    }
+    // The session is gone, and the second message of each payload is nobody's.
+    bench.deliver(&visitor, json!(1));
+    bench.deliver(&visitor, json!(2));
+    assert!(bench.server.session(visitor.session()).is_none());
+    let answer = |bench: &mut Bench| {
+        let Question::Extend(question) = bench.question() else { panic!("an extend question") };
+        let request = Some(question.request);
+        bench.input(Input::Answer(Answer::Extend(question.ticket, request)));
+    };
+    (0..4).for_each(|_| answer(&mut bench));
+    let stats = bench.server.stats();
+    assert_eq!((stats.questions, stats.refused_questions), (2, 2));
+    (0..2).for_each(|_| answer(&mut bench));
+    assert_eq!(bench.server.stats().questions, 0);
+}
