@@ -75,7 +75,7 @@ impl Bayeux {
     /// When `target` is none.
     pub fn remote_call<T, R, E, H, F>(&self, target: &str, handler: H) -> Result<ListenerId, Error>
     where
-        T: DeserializeOwned + Send + 'static,
+        T: DeserializeOwned,
         R: Serialize,
         E: Serialize,
         H: Fn(Call<T>) -> F + Send + Sync + 'static,
@@ -134,7 +134,7 @@ impl Bayeux {
     /// As for [`Bayeux::remote_call`].
     pub fn on_call<T, H, F>(&self, target: &str, handler: H) -> Result<ListenerId, Error>
     where
-        T: DeserializeOwned + Send + 'static,
+        T: DeserializeOwned,
         H: Fn(Call<T>, Caller) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {

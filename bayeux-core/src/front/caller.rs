@@ -221,3 +221,25 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_without_calls_leave_nothing_behind() {
+        let session = |digit: &str| SessionId::parse(&digit.repeat(36)).unwrap();
+        let limits = Limits { calls: 3, session_calls: 2, ..Limits::default() };
+        let mut calls = Calls::default();
+        assert!(calls.begin(session("a"), &limits) && calls.begin(session("a"), &limits));
+        assert!(!calls.begin(session("a"), &limits), "no more for this session");
+        assert!(calls.begin(session("b"), &limits));
+        assert!(!calls.begin(session("c"), &limits), "no more for anybody");
+        calls.end(session("a"));
+        assert!(calls.begin(session("c"), &limits));
+        for digit in ["a", "b", "c"] {
+            calls.end(session(digit));
+        }
+        assert_eq!((calls.all, calls.by_session.len()), (0, 0));
+    }
+}
