@@ -28,6 +28,7 @@ use super::listener::{Flow, Incoming, ListenerId};
 use super::service::{concerned, param};
 use super::session::Session;
 use crate::channel::{ChannelKind, ChannelName, NameError, Params, Template};
+use crate::message::Message;
 
 impl Bayeux {
     /// Answers remote calls of `target` with what `handler` returns.
@@ -209,8 +210,8 @@ fn begin<T: DeserializeOwned>(
     let caller = Caller::new(session.clone(), message, in_progress);
     match message.data().read() {
         Ok(data) => {
-            let channel = message.channel().clone();
-            Some((Call { data, channel, session, params, context: incoming.context }, caller))
+            let Incoming { message, context, .. } = incoming;
+            Some((Call { data, message, session, params, context }, caller))
         }
         Err(error) => {
             caller.refuse(&error);
@@ -225,7 +226,7 @@ fn begin<T: DeserializeOwned>(
 pub struct Call<T> {
     /// What the client sent with it.
     pub data: T,
-    channel: ChannelName,
+    message: Arc<Message>,
     session: Session,
     params: Params,
     context: Option<Arc<Context>>,
@@ -249,7 +250,13 @@ impl<T> Call<T> {
 
     /// The channel that the call came on.
     pub fn channel(&self) -> &ChannelName {
-        &self.channel
+        self.message.channel()
+    }
+
+    /// The message that is the call, with its `ext` and its data as it came; see
+    /// [`Binary::of`](super::Binary::of) for bytes.
+    pub fn message(&self) -> &Arc<Message> {
+        &self.message
     }
 
     /// The session that calls. Whether it still waits for the answer says [`Session::exists`].

@@ -69,6 +69,13 @@ impl Caller {
         self.answer(Answer::new(failure, false));
     }
 
+    /// Answers with all the parts of a message: bytes, say (see
+    /// [`Binary::into_parts`](super::Binary::into_parts)). It is a result unless they say otherwise;
+    /// an id in them is ignored, the call has its own.
+    pub fn parts(self, parts: MessageParts) {
+        self.answer(Ok(Answer(parts)));
+    }
+
     /// Its place among the calls in progress, which it leaves when it is answered.
     pub(super) fn in_progress(&self) -> Option<Arc<InProgress>> {
         self.in_progress.clone()
@@ -120,30 +127,29 @@ impl fmt::Debug for Caller {
 }
 
 /// What a caller gets.
-pub(super) struct Answer {
-    data: Json,
-    successful: bool,
-}
+pub(super) struct Answer(MessageParts);
 
 impl Answer {
     pub(super) fn new<T: Serialize + ?Sized>(
         data: &T,
         successful: bool,
     ) -> Result<Self, serde_json::Error> {
-        Ok(Self { data: Json::new(data)?, successful })
+        Ok(Self(MessageParts::data(Json::new(data)?).successful(successful)))
     }
 
     /// A failure for which the server has the words.
     pub(super) fn failure(message: &dyn fmt::Display) -> Self {
         // A text always has a JSON form.
         let data = Json::new(&Explanation::of(message)).unwrap_or(Json::NULL);
-        Self { data, successful: false }
+        Self(MessageParts::data(data).successful(false))
     }
 
     /// Unlike other replies to a message without an id, this one still says whether it is a
     /// result: its data alone would not.
     pub(super) fn deliver(self, session: &Session, channel: &ChannelName, id: Option<Json>) {
-        let parts = MessageParts::data(self.data).id(id).successful(self.successful);
+        let Self(parts) = self;
+        let successful = parts.successful.unwrap_or(true);
+        let parts = parts.id(id).successful(successful);
         // If the session is gone, nobody waits for the answer.
         let _ = session.deliver_message(Message::with(channel.clone(), &parts));
     }

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayeux_core::Config;
-use bayeux_core::front::{Bayeux, Call, Caller};
+use bayeux_core::front::{Bayeux, Binary, Call, Caller, Error};
+use bayeux_core::{Config, Json, MessageParts, z85};
 use cometd_testkit::sim::Sim;
+use cometd_testkit::wire::publish;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::peer::{Peer, answer, failure, install_sleep, world, world_with};
@@ -177,4 +179,59 @@ fn the_application_itself_does_not_call() {
     callers.into_iter().for_each(|it| it.result(&"in"));
     let expected = json!({ "channel": "/service/doors", "successful": true, "data": "in" });
     assert_eq!(peer.answers(), [expected]);
+}
+
+#[test]
+fn bytes_are_called_with_and_answered_with() {
+    let (sim, bayeux) = world();
+    let called = bayeux.on_call("reverse", |call: Call<IgnoredAny>, caller: Caller| async move {
+        let binary = Binary::of(call.message());
+        match binary {
+            Ok(Some(Binary { mut bytes, .. })) => {
+                bytes.reverse();
+                caller.parts(Binary::new(bytes).into_parts().unwrap());
+            }
+            other => caller.parts(MessageParts::data(Json::NULL).successful(other.is_err())),
+        }
+    });
+    called.unwrap();
+    for peer in Peer::each(&sim, &bayeux) {
+        let mut message = publish(&peer.id, "/service/reverse", json!({ "data": "HelloWorld" }));
+        message["ext"] = json!({ "binary": {} });
+        let came = peer.send(&json!([message]));
+        let answer = came.iter().find(|it| it.get("data").is_some()).unwrap();
+        assert_eq!(answer["successful"], true);
+        assert_eq!(answer["ext"], json!({ "binary": {} }));
+        assert_eq!(answer["data"]["data"], z85::encode(b"\x5b\xf7\x59\xb5\x6f\xd2\x4f\x86"));
+        let nothing = peer.call(1, "reverse", "no bytes");
+        assert_eq!(nothing.unwrap()["successful"], false);
+    }
+}
+
+#[test]
+fn a_local_session_calls_like_any_other() {
+    let (sim, bayeux) = world();
+    let called = bayeux.remote_call("twice/{what}", |call: Call<u32>| async move {
+        if call.param("what") == "number" { Ok(call.data * 2) } else { Err("what?") }
+    });
+    called.unwrap();
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&answers);
+    let kept = sim.block_on(async move {
+        let local = bayeux.local_session().await?;
+        local.on_message("/service/twice/*", move |message| {
+            heard.lock().unwrap().push(format!("{message:?}"));
+            async {}
+        })?;
+        local.publish("/service/twice/number", &21).await?;
+        local.publish("/service/twice/word", &21).await?;
+        Ok::<_, Error>(local)
+    });
+    sim.settle();
+    let expected = [
+        r#"{"channel":"/service/twice/number","successful":true,"data":42}"#,
+        r#"{"channel":"/service/twice/word","successful":false,"data":"what?"}"#,
+    ];
+    assert_eq!(*answers.lock().unwrap(), expected);
+    drop(kept.unwrap());
 }
