@@ -32,7 +32,9 @@ mod transport;
 pub mod ws;
 pub mod z85;
 
-pub use channel::{ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Pattern};
+pub use channel::{
+    ChannelKind, ChannelName, ChannelSettings, NameError, Overflow, Params, Pattern, Template,
+};
 pub use codec::{DecodeError, Decoder, Encoding, encode};
 pub use config::{Config, Extensions};
 pub use entropy::Entropy;

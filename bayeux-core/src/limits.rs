@@ -54,6 +54,12 @@ pub struct Limits {
     /// The same for one session; a payload never has more than one, so this is also a bound on
     /// the payloads of a session that wait. Default: 100.
     pub session_questions: usize,
+    /// Remote calls in progress: not answered, or with a handler that is not done. They count here
+    /// to their end, also when their session is gone. Default: 10,000. Beyond: the call fails with
+    /// `{"message":"too many calls"}`.
+    pub calls: usize,
+    /// The same for one session. Default: 100. Beyond: as for `calls`.
+    pub session_calls: usize,
     /// The longest hold that a client can ask for with `advice.timeout`. Default: 5 min. Beyond:
     /// clamped.
     #[serde(with = "millis")]
@@ -81,6 +87,8 @@ impl Default for Limits {
             questions: 10_000,
             handshake_questions: 1_000,
             session_questions: 100,
+            calls: 10_000,
+            session_calls: 100,
             client_timeout: Duration::from_secs(5 * 60),
             client_interval: Duration::from_secs(5 * 60),
         }
@@ -104,6 +112,8 @@ impl Limits {
             ("limits.questions", self.questions),
             ("limits.handshake_questions", self.handshake_questions),
             ("limits.session_questions", self.session_questions),
+            ("limits.calls", self.calls),
+            ("limits.session_calls", self.session_calls),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero { option });

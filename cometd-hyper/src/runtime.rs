@@ -54,7 +54,11 @@ impl Runtime for Tokio {
     }
 
     fn report(&self, report: Report<'_>) {
-        tracing::error!(target: "cometd", "{report}");
+        match report {
+            // Clients can cause these at will.
+            Report::DataRefused { .. } => tracing::warn!(target: "cometd", "{report}"),
+            _ => tracing::error!(target: "cometd", "{report}"),
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 //! | see, stop or change messages | [`Channel::on_message`], [`Incoming`], [`Flow`] |
 //! | publish | [`Channel::publish`], [`Bayeux::publish`] |
 //! | send and read bytes | [`Binary`], [`Incoming::binary`] |
+//! | serve `/service/…` channels, with typed data and parameters | [`Bayeux::service`], [`ServiceMessage`] |
+//! | answer remote calls | [`Bayeux::remote_call`], [`Call`]; later, [`Bayeux::on_call`], [`Caller`] |
 //! | answer one client | [`Incoming::reply`], [`Session::deliver`] |
 //! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`]; channel by channel, [`Channel::add_authorizer`] |
 //! | see, change or delete every message | [`Bayeux::add_extension`], [`Session::add_extension`] |
@@ -34,6 +36,8 @@
 mod attributes;
 mod authorizer;
 mod binary;
+mod call;
+mod caller;
 mod channel;
 mod context;
 mod drive;
@@ -47,6 +51,7 @@ mod notice;
 mod passage;
 mod policy;
 mod runtime;
+mod service;
 mod session;
 mod socket;
 mod state;
@@ -65,6 +70,8 @@ pub use authorizer::{
     Authorization, AuthorizeRequest, Authorizer, AuthorizerId, Grants, Permission,
 };
 pub use binary::Binary;
+pub use call::Call;
+pub use caller::Caller;
 pub use channel::Channel;
 pub use context::{Context, PeerAddr};
 pub use error::Error;
@@ -78,6 +85,7 @@ pub use policy::{
     CreateRequest, HandshakeRequest, NewSession, Policy, PublishRequest, SubscribeRequest,
 };
 pub use runtime::{Report, Runtime, Task};
+pub use service::ServiceMessage;
 pub use session::{Batch, Session};
 pub use socket::{Broken, Frames, Received, Sending, Socket};
 use state::{Publishing, State, register};

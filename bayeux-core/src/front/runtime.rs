@@ -28,11 +28,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// The randomness that session ids and hashing keys are drawn from.
     fn entropy(&self) -> Box<dyn Entropy>;
 
-    /// Records something that went wrong in the application's code.
+    /// Records something that went wrong in the application's code, or on its way there.
     fn report(&self, report: Report<'_>);
 }
 
-/// Something that went wrong in the application's code, and was contained.
+/// Something that went wrong in the application's code, or on its way there, and was contained.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Report<'a> {
@@ -49,6 +49,14 @@ pub enum Report<'a> {
         /// Which handler.
         handler: &'a dyn fmt::Display,
     },
+    /// A client sent data that a service cannot read; the handler did not run, and the client was
+    /// told. Whose mistake it is, is for people to find out.
+    DataRefused {
+        /// Which handler.
+        handler: &'a dyn fmt::Display,
+        /// What does not fit.
+        error: &'a dyn fmt::Display,
+    },
     /// A handler panicked.
     HandlerPanicked {
         /// Which handler.
@@ -63,6 +71,9 @@ impl fmt::Display for Report<'_> {
         match self {
             Self::HandlerFailed { handler, error } => write!(f, "{handler} failed: {error}"),
             Self::HandlerStuck { handler } => write!(f, "{handler} takes too long"),
+            Self::DataRefused { handler, error } => {
+                write!(f, "{handler} got data that it cannot read: {error}")
+            }
             Self::HandlerPanicked { handler, message } => {
                 write!(f, "{handler} panicked: {message}")
             }

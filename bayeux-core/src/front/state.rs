@@ -15,6 +15,7 @@ use slotmap::{Key, KeyData, SlotMap};
 use super::Bayeux;
 use super::attributes::Attributes;
 use super::authorizer::{AnyAuthorizer, Authorizers};
+use super::caller::Calls;
 use super::context::Context;
 use super::extension::{AnyExtension, ExtensionId, Extensions};
 use super::listener::{AnyListener, Listeners};
@@ -43,6 +44,7 @@ pub(super) struct State {
     pub(super) extensions: Extensions,
     /// How many extensions there were, those of sessions included.
     extended: u64,
+    pub(super) calls: Calls,
     pub(super) policy: Option<Arc<dyn AnyPolicy>>,
     pub(super) event_handlers: Vec<EventHandler>,
     pub(super) notes: SessionNotes,
@@ -152,6 +154,7 @@ impl State {
             authorizers: Authorizers::default(),
             extensions: Extensions::default(),
             extended: 0,
+            calls: Calls::default(),
             policy: None,
             event_handlers: Vec::new(),
             notes: SessionNotes::default(),

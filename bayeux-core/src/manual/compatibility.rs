@@ -167,6 +167,20 @@
 //! | an HTTP message of a session that is on a WebSocket | answered there; advice for a new transport | answered there; the socket stays the session's until a connect comes over HTTP | a page that says goodbye by a beacon does not move | the same |
 //! | several events in one text | replies share a text, events are sent one by one | the same; a text is also bounded in bytes (`ws.max_frame_bytes`) | clients have bounds, too | `events_share_a_text_as_far_as_it_goes` |
 //!
+//! # Services and remote calls
+//!
+//! The NodeJS server has neither, so this is about the Java server alone. The tests are among the
+//! test kit's `applications`.
+//!
+//! | topic | Java | here | why | test |
+//! | --- | --- | --- | --- | --- |
+//! | a handler that panics, or throws | the failure is the exception's class and message | the failure is `{"message":"internal error"}`; the panic is reported | what is inside the server is no business of its clients | `a_panic_is_an_internal_error_to_the_client_and_reported_in_full` |
+//! | data of another shape than the handler's | whatever the handler makes of it | the handler does not run; a failure with a `message`; on a broadcast channel `404::message_deleted` | a handler that vets messages must not be walked around | `data_of_the_wrong_shape_fails_the_call`, `what_a_service_on_a_broadcast_channel_cannot_read_goes_no_further` |
+//! | a remote call that nobody answers | the client's time-out | the failure `{"message":"no answer"}` when its caller is dropped | the client need not wait for its time-out | `a_caller_is_answered_from_anywhere_at_any_time` |
+//! | a template such as `/{a}/{b}` | binds meta and service channels, too | binds broadcast channels | the protocol's own messages are no data | `a_template_sees_its_own_channels_and_no_others_below_its_wildcard` |
+//! | braces that are no variable, in a template | ordinary characters | refused | nearly always a slip | `what_is_no_template_is_refused` |
+//! | what a service's method returns | is delivered to the sender, without an id | says what becomes of the message; replies are sent with `reply`, with the id | a reply is the application's to send | `a_service_gets_parameters_and_typed_data` |
+//!
 //! # Bounds
 //!
 //! Both servers leave nearly everything open. Here everything that a client can make grow has a
@@ -181,6 +195,7 @@
 //! | channels | `403:too_many_channels:create_denied`, `403:too_many_channels:channel_create_denied` | `channels_are_bounded` |
 //! | sessions | `503::too_many_sessions`, advice to handshake again after `max_interval` | `sessions_are_bounded_and_the_advice_is_to_come_back` |
 //! | open questions, in all and of one session | denied, or deleted, with the reason `too_many_questions` | `open_questions_are_bounded_for_each_session` |
+//! | remote calls in progress, in all and of one session | the call fails with `{"message":"too many calls"}` | `calls_in_progress_are_bounded_for_each_session`, `calls_in_progress_are_bounded_in_all_also_those_of_sessions_that_are_gone` |
 //! | bytes of a WebSocket's message | closed with 1009 | `a_violation_of_the_frames_ends_the_socket` |
 //! | events queued for a session: 10,000 or 1 MiB | the session is removed (default), or the oldest event, the new one, or the oldest of the same channel is dropped; on the Java server a listener decides, and without one there is no bound | `b154_a_full_queue_removes_the_session_unless_it_is_said_otherwise`, `b154_a_queue_is_bounded_in_bytes_too` |
 //!
@@ -224,4 +239,4 @@
 //!   told ([`Event::EventsDropped`](crate::Event::EventsDropped)).
 //! - Channel initializers: the settings of a wildcard count for the channels below it.
 //! - Weak listeners, which do not keep a channel: remove the listener instead.
-//! - Annotated services: a service is a closure.
+//! - Annotated services: a template and a function say as much.

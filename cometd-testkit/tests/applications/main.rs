@@ -1,7 +1,11 @@
-//! Applications in virtual time: the chat, and handlers that misbehave.
+//! Applications in virtual time: the chat, services and remote calls, and handlers that misbehave.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod callers;
+mod calls;
 mod chat;
 mod handlers;
 mod local;
+mod peer;
+mod services;

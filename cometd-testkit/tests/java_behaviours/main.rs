@@ -57,7 +57,8 @@ mod support;
 // | 179, 181, 182 | the Java server's dump; client-side |
 // | 185-198 | later: WebSocket transport (198, the cookie's parser, in part with 171) |
 // | 199-204 | later: authorizers |
-// | 207-232 | later: extensions, services, local sessions |
+// | 207-223, 227-232 | later: extensions, local sessions |
+// | 224-226 | `services`, `calls` and `callers` of the tests of applications (without classes, annotations and injection) |
 // | 233-238 | later: clustering |
 // | issues 414, 810, 910 | `regressions` |
 // | issues 256, 650, 1296 | `expiration` and `regressions` |
