@@ -340,37 +340,6 @@ for (const transport of ['long-polling', 'websocket']) {
       assert.equal(new Set(results.map(({ id }) => id)).size, 10);
     });
 
-    it('tells a result from a failure, whatever became of the call', async (t) => {
-      // What the panic leaves in the log is not looked at here.
-      const server = await testbed(t, '--log', 'off');
-      const client = await tab(server);
-      const value = { number: 1.5, text: 'é' };
-      for (const delay of [0, 20]) {
-        const outcome = async (name, data = { delay, value }) => {
-          const { successful, data: outcome } = await client.call(`call/${name}`, data);
-          return [successful, outcome];
-        };
-        assert.deepEqual(await outcome('result'), [true, value]);
-        assert.deepEqual(await outcome('failure'), [false, value]);
-        assert.deepEqual(await outcome('panic'), [false, { message: 'internal error' }]);
-        const [successful, { message }] = await outcome('result', { delay });
-        assert.equal(successful, false);
-        assert.match(message, /missing field `value`/);
-      }
-    });
-
-    it('keeps neither its caller nor another call waiting', async (t) => {
-      const server = await testbed(t);
-      const client = await tab(server);
-      const order = [];
-      const call = (delay, value) => client.call('call/result', { delay, value }).then(({ data }) => order.push(data));
-      const calls = [call(500, 'slow'), call(200, 'quick'), call(0, 'at once')];
-      assert.equal((await client.publish('/elsewhere', 'meanwhile')).successful, true);
-      assert.ok(!order.includes('slow'), 'the publish did not wait');
-      await Promise.all(calls);
-      assert.deepEqual(order, ['at once', 'quick', 'slow']);
-    });
-
     it('may take its time, which holds up nobody else', async (t) => {
       const server = await testbed(t);
       const [one, other] = [await tab(server), await tab(server)];

@@ -15,7 +15,6 @@
 //! | `/readonly/**`, `/writeonly/**` | clients cannot publish, cannot subscribe |
 //! | `/**` | cannot be subscribed to |
 //! | `/service/echo` | the data comes back, with the message's id |
-//! | `/service/call/result`, `failure`, `panic` | a remote call, `{"delay": MS, "value": X}`: X is its outcome after the delay |
 //! | `/service/delayed-echo` | `{"delay": MS, "value": X}`: X comes back after the delay |
 //! | `/service/whoami` | `{"sessionId", "transport", "subscriptions"}` of the sender |
 //! | `/service/publish` | `{"channel", "data"}`: the server publishes it in the sender's name |

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bayeux_core::front::{Bayeux, Call, Error, Incoming};
+use bayeux_core::front::{Bayeux, Error, Incoming};
 use bayeux_core::{Json, SessionId};
 use serde::Deserialize;
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Sleep;
 
 #[derive(Deserialize)]
-struct Delayed {
+struct DelayedEcho {
     delay: u64,
     value: serde_json::Value,
 }
@@ -35,7 +35,7 @@ struct Batch {
     count: u32,
 }
 
-/// What `/service/fail` fails with, and calls of `call/panic` panic with.
+/// What `/service/fail` fails with.
 const FAILURE: &str = "failed on request";
 
 pub(super) fn install(bayeux: &Bayeux, sleep: Sleep) -> Result<(), Error> {
@@ -43,24 +43,10 @@ pub(super) fn install(bayeux: &Bayeux, sleep: Sleep) -> Result<(), Error> {
         let data: Json = incoming.raw_data();
         incoming.reply(&data)
     });
-    let sleep_in_calls = Sleep::clone(&sleep);
-    bayeux.remote_call("call/{outcome}", move |call: Call<Delayed>| {
-        let sleep = Sleep::clone(&sleep_in_calls);
-        async move {
-            if call.data.delay > 0 {
-                sleep(Duration::from_millis(call.data.delay)).await;
-            }
-            match call.param("outcome") {
-                "result" => Ok(call.data.value),
-                "failure" => Err(call.data.value),
-                _ => panic!("{FAILURE}"),
-            }
-        }
-    })?;
     bayeux.channel("/service/delayed-echo")?.on_message(move |incoming: Incoming| {
         let sleep = Sleep::clone(&sleep);
         async move {
-            let Delayed { delay, value } = incoming.data()?;
+            let DelayedEcho { delay, value } = incoming.data()?;
             sleep(Duration::from_millis(delay)).await;
             incoming.sender()?.deliver(incoming.channel().as_str(), &value)
         }
