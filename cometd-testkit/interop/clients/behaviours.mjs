@@ -18,9 +18,10 @@ const AT_ONCE = 1_000;
  * Runs the behaviours for one client:
  * - `start` installs what it needs and gives its `Program`; a `Missing` is a reason to skip all tests;
  * - `cannot` has the reasons not to expect what some behaviours need: `publish`, `batch`, `unsubscribe`, `refusal` (to
- *   be told that a call was denied), `goodbye` (to notice that the server has ended the session), `resume` (to go on
- *   with the session after a cut), `return` (to begin another session, with the same subscriptions), `ack`, `timesync`.
- *   A reason may be for one transport only: `{ websocket: '…' }`;
+ *   be told that a call was denied), `call` (a result for a call to a service), `goodbye` (to stay away when the server
+ *   has ended the session), `farewell` (to tell its application of that), `resume` (to go on with the session after a
+ *   cut), `return` (to begin another session, with the same subscriptions), `ack`, `timesync`. A reason may be for one
+ *   transport only: `{ websocket: '…' }`;
  * - `subscribe` is for clients that do not say when they have subscribed.
  */
 export function behaviours({ name, transports, start, cannot, subscribe = (remote, channel) => remote.subscribe(channel) }) {
@@ -39,11 +40,12 @@ export function behaviours({ name, transports, start, cannot, subscribe = (remot
 
   for (const transport of transports) {
     describe(`${name} over ${transport}`, { concurrency: true }, () => {
+      /** Why the client cannot do that over this transport, if it cannot. */
+      const lack = (need) => (typeof cannot[need] === 'object' ? cannot[need][transport] : cannot[need]);
       const expect = (behaviour, needs, test) =>
         it(behaviour, (t) => {
-          const reasons = needs.map((need) => cannot[need]?.[transport] ?? cannot[need]);
-          const reason = missing ?? reasons.find((reason) => typeof reason === 'string');
-          return reason === undefined ? test(t) : t.skip(reason);
+          const reason = missing ?? needs.map(lack).find(Boolean);
+          return reason ? t.skip(reason) : test(t);
         });
 
       /** A tab that is told of all others, and a function that connects clients. */
@@ -113,6 +115,13 @@ export function behaviours({ name, transports, start, cannot, subscribe = (remot
         await one.publish('/service/delayed-echo', { delay: 20, value: { a: [1, null] } });
         assert.deepEqual(await one.reach('/service/delayed-echo', 1), [{ a: [1, null] }]);
         assert.deepEqual(await whoami(one), { sessionId: one.id, transport, subscriptions: [] });
+      });
+
+      expect('calls a service', ['call'], async (t) => {
+        const server = await testbed(t);
+        const [, connect] = await observed(server);
+        const one = await connect();
+        assert.deepEqual(await one.call('echo', { a: [1, null] }), { a: [1, null] });
       });
 
       expect('gets many at once, in order', [], async (t) => {
@@ -185,15 +194,15 @@ export function behaviours({ name, transports, start, cannot, subscribe = (remot
         assert.deepEqual((await whoami(one)).subscriptions, ['/readonly/a']);
       });
 
-      expect('stays away when the server has ended its session', ['publish'], async (t) => {
+      expect('stays away when the server has ended its session', ['publish', 'goodbye'], async (t) => {
         const server = await testbed(t);
         const [observer, connect] = await observed(server);
         const one = await connect();
         // Whether the reply still counts is up to the client.
         const published = one.publish('/service/disconnect', {}).catch(() => {});
         await told(observer, 'removed', one.id);
-        if (cannot.goodbye === undefined) await until(() => one.over, 'the client knows');
-        else t.diagnostic(cannot.goodbye);
+        if (lack('farewell')) t.diagnostic(lack('farewell'));
+        else await until(() => one.over, 'the client knows');
         await settle(observer, observer);
         assert.deepEqual(others(observer).map(({ type }) => type), ['added', 'removed']);
         await one.close();

@@ -17,14 +17,14 @@ export const out = (...names) => path.join(HERE, '..', 'out', ...names);
 /** A reason not to test a client: something that it needs is not to be had here. */
 export class Missing extends Error {}
 
-/** Runs a command; all that it says is in the error if it fails. */
+/** Runs a command; what it says is in the error if it fails. */
 export async function run(command, ...args) {
   try {
     return (await promisify(execFile)(command, args, { maxBuffer: 2 ** 26 })).stdout;
   } catch (error) {
     if (error.code === 'ENOENT') throw new Missing(`there is no ${command} here`);
-    const said = `${error.stderr ?? ''}\n${error.stdout ?? ''}`.trim();
-    throw new Missing(`${[path.basename(command), ...args].join(' ')} failed: ${said || error.message}`);
+    const said = `${error.stderr} ${error.stdout}`.replace(/\s+/g, ' ').trim();
+    throw new Missing(`${path.basename(command)} ${args.join(' ')} failed: ${said.slice(0, 1_000)}`);
   }
 }
 

@@ -13,6 +13,7 @@
 //   subscribe, unsubscribe { channel }
 //   publish { channel, data }
 //   batch { channel, data: [ … ] }                publishes all of them in one go
+//   call { target, data }                         the result is what the service answers
 //   clock                                         the result is what timesync found out: { offset, lag }
 //   close                                         ends the session in good order
 //
@@ -54,12 +55,12 @@ export class Program {
     return number;
   }
 
-  async call(message, ms = SOON) {
+  async call(message) {
     if (this.#ended) throw this.#ended;
     const call = ++this.#last;
     const done = new Promise((resolve, reject) => this.#calls.set(call, { resolve, reject }));
     this.#child.stdin.write(`${JSON.stringify({ call, ...message })}\n`);
-    return within(call === 1 ? FIRST : ms, done, JSON.stringify(message));
+    return within(call === 1 ? FIRST : SOON, done, JSON.stringify(message));
   }
 
   #hear({ call, client, ...news }) {
@@ -102,41 +103,45 @@ export class Remote {
     });
   }
 
-  #call(what, args, ms) {
-    return this.#program.call({ client: this.#number, do: what, ...args }, ms);
+  #do(what, args) {
+    return this.#program.call({ client: this.#number, do: what, ...args });
   }
 
   async open(server, { transport, ext = [] }) {
     // A client that is out of order must not keep the rest from ending.
     server.last(() => this.close().catch(() => {}));
     this.#open = true;
-    return this.#call('open', { url: server.url, transport, ext });
+    return this.#do('open', { url: server.url, transport, ext });
   }
 
   subscribe(channel) {
-    return this.#call('subscribe', { channel });
+    return this.#do('subscribe', { channel });
   }
 
   unsubscribe(channel) {
-    return this.#call('unsubscribe', { channel });
+    return this.#do('unsubscribe', { channel });
   }
 
   publish(channel, data) {
-    return this.#call('publish', { channel, data });
+    return this.#do('publish', { channel, data });
   }
 
   batch(channel, data) {
-    return this.#call('batch', { channel, data });
+    return this.#do('batch', { channel, data });
+  }
+
+  call(target, data) {
+    return this.#do('call', { target, data });
   }
 
   clock() {
-    return this.#call('clock');
+    return this.#do('clock');
   }
 
   async close() {
     if (!this.#open) return;
     this.#open = false;
-    await this.#call('close');
+    await this.#do('close');
   }
 
   data(channel) {

@@ -5,10 +5,7 @@ import jakarta.websocket.WebSocketContainer;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -152,6 +149,8 @@ public class Client {
                     }
                 });
             }
+            case "call" -> client.remoteCall((String)request.get("target"), request.get("data"), reply ->
+                say("call", call, reply.isSuccessful() ? "result" : "error", reply.getData()));
             case "clock" -> say("call", call, "result", Map.of("offset", timesync.getOffset(), "lag", timesync.getLag()));
             case "close" -> {
                 if (client.isDisconnected()) {
