@@ -4,6 +4,12 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 
+/** Resets a connection. Node cannot do that while it is ending one: it would never be done with the socket. */
+function reset(socket) {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** Passes bytes on to a server, for as long as the test wants that. It can be used in the server's place. */
 export class Gateway {
   #server;
@@ -66,8 +72,8 @@ export class Gateway {
   /** Cuts all connections off, without a word on either side. */
   cut() {
     for (const { near, far } of this.#all()) {
-      near.resetAndDestroy();
-      far.resetAndDestroy();
+      reset(near);
+      reset(far);
     }
   }
 
@@ -79,7 +85,7 @@ export class Gateway {
         pair.apart = true;
         near.unpipe(far);
         far.unpipe(near);
-        near.resetAndDestroy();
+        reset(near);
         // The server ends its side when it is done with the connection.
         far.resume();
         const end = once(far, 'end');
