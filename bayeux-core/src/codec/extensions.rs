@@ -52,6 +52,9 @@ struct RawTimesync<'a> {
     o: Option<f64>,
 }
 
+/// The longest number that is taken for a time: a held connect keeps it as it came.
+const TIME_BYTES: usize = 32;
+
 fn ack(raw: &RawValue) -> Option<AckField> {
     if is_true(raw) {
         return Some(AckField::Wanted);
@@ -62,6 +65,9 @@ fn ack(raw: &RawValue) -> Option<AckField> {
 
 fn timesync(raw: &RawValue) -> Option<TimesyncField> {
     let RawTimesync { tc, l, o } = serde_json::from_str(raw.get()).ok()?;
+    if tc.get().len() > TIME_BYTES {
+        return None;
+    }
     let sent_millis = number(tc)? as i64;
     // A copy, since a held connect keeps it, and a slice would keep the request's whole buffer.
     let sent = Json::trusted(Bytes::copy_from_slice(tc.get().as_bytes()));
@@ -154,6 +160,8 @@ mod tests {
         let found = read(br#"{"timesync":{"tc":1234.5,"l":-3,"o":2}}"#).timesync.unwrap();
         assert_eq!(found.sent.as_str(), "1234.5");
         assert_eq!((found.sent_millis, found.lag, found.offset), (1_234, Some(-3), Some(2)));
+        let long = alloc::format!(r#"{{"timesync":{{"tc":1.{}}}}}"#, "0".repeat(40));
+        assert_eq!(read(long.as_bytes()).timesync, None);
         for ext in [r#"{"timesync":{"l":1}}"#, r#"{"timesync":{"tc":"1"}}"#, r#"{"timesync":1}"#] {
             assert_eq!(read(ext.as_bytes()).timesync, None, "{ext}");
         }

@@ -18,7 +18,7 @@ use crate::message::{Advice, Reconnect, Reply, RequestKind};
 
 impl Server {
     pub(super) fn connect(&mut self, payload: &mut Payload, message: InProgress) -> Step {
-        let InProgress { request, reply } = message;
+        let InProgress { request, reply, .. } = message;
         let RequestKind::Connect { advice } = request.kind else { return Step::Done(reply) };
         let draining = self.draining.is_some();
         let (alone, closed, number) = (payload.alone, payload.closed, payload.connect);
@@ -179,6 +179,7 @@ impl Server {
         let mut answering = Answering {
             session: Some(key),
             replies: alloc::vec![reply],
+            connect: self.sessions.get(key).map_or(0, |session| session.connects),
             owner: self.session_id(key),
             timestamp: self.sessions.get(key).is_some_and(|session| session.timestamp),
             ..Answering::default()

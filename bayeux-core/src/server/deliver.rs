@@ -20,6 +20,11 @@ struct Manner {
     overflow: Overflow,
 }
 
+/// Whether there is the reply to a connect that was successful.
+pub(super) fn has_connected(replies: &[Reply]) -> bool {
+    replies.iter().any(|reply| reply.answers(Verb::Connect) && reply.is_successful())
+}
+
 impl Server {
     /// Queues a message for everybody who subscribes to its channel or to a wildcard that matches
     /// it: one copy for each session, however many of its subscriptions match.
@@ -160,14 +165,25 @@ impl Server {
             return self.dispatch_socket(link);
         }
         let LinkState::Answering(answering) = &mut it.state else { return None };
-        let Answering { session, mut replies, last_events, browser, in_batch, owner, timestamp } =
-            core::mem::take(&mut **answering);
+        let answering = core::mem::take(&mut **answering);
+        let Answering { session, mut replies, last_events, browser, in_batch, owner, .. } =
+            answering;
+        let (number, timestamp) = (answering.connect, answering.timestamp);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         it.state = LinkState::Sent { session, flight: None, starts_expiry: connect || handshake };
 
         let mut events = last_events;
-        if let Some(key) = session.filter(|&key| self.may_carry_events(key, connect, handshake)) {
+        let connected = has_connected(&replies);
+        let carrier = session.filter(|&key| {
+            // What goes with an older connect than the latest may arrive nowhere, and the number
+            // that goes with the latest would acknowledge it.
+            let latest = self.sessions.get(key).is_some_and(|session| {
+                session.connects == number || !session.queue.is_acknowledged()
+            });
+            self.may_carry_events(key, connected && latest, handshake)
+        });
+        if let Some(key) = carrier {
             let (queued, taken) = self.take_events(key, usize::MAX, &mut replies);
             events = queued;
             if let Some(Link { state: LinkState::Sent { flight, .. }, .. }) =
@@ -202,7 +218,8 @@ impl Server {
         }
     }
 
-    /// Whether a session's queue may leave with an answer to these messages.
+    /// Whether a session's queue may leave with an answer to these messages: with one to a connect
+    /// (that was successful, since clients take no number from another one) it always may.
     pub(super) fn may_carry_events(&self, key: SessionKey, connect: bool, handshake: bool) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
         if handshake {
@@ -227,7 +244,7 @@ impl Server {
         let (events, flight) = session.queue.take(if farewell { usize::MAX } else { bytes });
         if session.queue.is_acknowledged() && !farewell {
             for reply in &mut *replies {
-                if reply.answers(Verb::Connect) {
+                if reply.answers(Verb::Connect) && reply.is_successful() {
                     reply.ack = Some(AckReply::Batch(flight.number()));
                 } else if reply.ack.is_some() {
                     reply.ack = Some(AckReply::Enabled(Some(flight.number())));

@@ -100,7 +100,8 @@ impl Server {
             let offered = &self.config.extensions;
             session.timestamp = wanted.timestamp && offered.timestamp;
             payload.timestamp = session.timestamp;
-            if wanted.ack == Some(AckField::Wanted) && offered.ack {
+            let can_acknowledge = info.transport != Transport::Local;
+            if wanted.ack == Some(AckField::Wanted) && offered.ack && can_acknowledge {
                 session.queue.keep_until_acknowledged();
                 reply.ack = Some(AckReply::Enabled(None));
             }
@@ -116,6 +117,12 @@ impl Server {
         self.start_expiry(key);
         self.tell(Event::SessionAdded { session: id, link: payload.link });
         self.set_up(key, setup);
+        if self.sessions.get(key).is_none() {
+            // What it was to begin with does not fit into its queue.
+            (payload.session, payload.browser) = (None, None);
+            let error = BayeuxError::HANDSHAKE_DENIED.because("queue_overflow");
+            return Step::Done(reply.fail(error).advise(Advice::reconnect(Reconnect::None)));
+        }
         reply.client = Some(id);
         reply.advice = self.advice(key);
         Step::Done(reply)

@@ -149,6 +149,8 @@ impl Link {
 pub(super) struct Answering {
     pub(super) session: Option<SessionKey>,
     pub(super) replies: Vec<Reply>,
+    /// The number of the connect that is answered among those of its session.
+    pub(super) connect: u32,
     /// The last events of a session that is gone already.
     pub(super) last_events: Events,
     pub(super) browser: Option<BrowserId>,

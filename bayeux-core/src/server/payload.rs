@@ -21,11 +21,13 @@ use super::session::State;
 use super::setup::Setup;
 use super::{Denial, Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
+use crate::config::Extensions;
 use crate::id::{BrowserId, LinkId, SessionId};
 use crate::message::{
     AckField, Advice, BayeuxError, Events, Message, MessageParts, Reconnect, Reply, Request,
     RequestKind, TimesyncReply, Verb,
 };
+use crate::time::Time;
 use crate::transport::Transport;
 
 /// The messages of one request that are not answered yet, and the replies of those that are.
@@ -67,6 +69,8 @@ struct Parked {
 pub(super) struct InProgress {
     pub(super) request: Request,
     pub(super) reply: Reply,
+    /// When it came.
+    pub(super) received: Time,
 }
 
 /// What is decided next about a message.
@@ -220,6 +224,7 @@ impl Server {
             session: payload.session,
             in_batch: payload.in_batch,
             replies: payload.replies,
+            connect: payload.connect,
             browser: payload.browser,
             last_events: payload.last_events,
             timestamp: payload.timestamp,
@@ -237,45 +242,52 @@ impl Server {
 
     /// What is checked of every message before it means anything.
     fn begin(&mut self, payload: &mut Payload, mut request: Request) -> Step {
-        let mut reply = Reply::to(&mut request);
-        if self.config.extensions.timesync {
-            let timesync = request.extensions.as_mut().and_then(|it| it.timesync.take());
-            let tolerance = self.config.extensions.timesync_tolerance;
-            if let Some(lag) = timesync.as_ref().and_then(|it| it.lag) {
-                let session = payload.session.and_then(|key| self.sessions.get_mut(key));
-                session.into_iter().for_each(|it| it.lag = u32::try_from(lag).ok());
-            }
-            reply.timesync = timesync.map(|it| TimesyncReply::new(it, self.now, tolerance).into());
-        }
+        let reply = Reply::to(&mut request);
         if let RequestKind::Faulty { error, .. } = request.kind {
             return Step::Done(reply.fail(error));
         }
         let is_handshake = matches!(request.kind, RequestKind::Handshake { .. });
-        let found = if is_handshake {
-            None
-        } else {
-            self.acknowledge(payload, &request);
-            Some(self.session_of(payload, &request))
-        };
+        let found = if is_handshake { None } else { Some(self.session_of(payload, &request)) };
+        let message = InProgress { request, reply, received: self.now };
         if let Some(Ok(key)) = found {
-            self.sign_of_life(payload, key, &request);
+            self.sign_of_life(payload, key, &message.request);
+        } else if let Some(Err(_)) = found {
+            // What its client has not received leaves with the farewell.
+            self.acknowledge(payload, &message.request);
         }
         // Extensions see messages of unknown sessions, too, as on the Java server.
         if self.is_extended(found.and_then(Result::ok)) {
-            return self.ask_extensions(payload, InProgress { request, reply });
+            return self.ask_extensions(payload, message);
         }
         if let Some(Err(advice)) = found {
-            return Step::Done(self.unknown_session(reply, advice));
+            return Step::Done(self.unknown_session(message.reply, advice));
         }
-        self.go_on(payload, InProgress { request, reply })
+        self.go_on(payload, message)
     }
 
     /// The extensions have seen the message.
-    fn go_on(&mut self, payload: &mut Payload, message: InProgress) -> Step {
+    fn go_on(&mut self, payload: &mut Payload, mut message: InProgress) -> Step {
+        self.acknowledge(payload, &message.request);
+        self.synchronize(payload, &mut message);
         match message.request.verb() {
             Some(verb) => self.listen_meta(payload, message, verb),
             None => self.publish(payload, message),
         }
+    }
+
+    /// What the client says about the time, and wants to know.
+    fn synchronize(&mut self, payload: &Payload, message: &mut InProgress) {
+        let Extensions { timesync: true, timesync_tolerance, .. } = self.config.extensions else {
+            return;
+        };
+        let field = message.request.extensions.as_mut().and_then(|it| it.timesync.take());
+        let Some(field) = field else { return };
+        let session = payload.session.and_then(|key| self.sessions.get_mut(key));
+        if let (Some(session), Some(lag)) = (session, field.lag) {
+            session.lag = u32::try_from(lag).ok();
+        }
+        let reply = TimesyncReply::new(field, message.received, timesync_tolerance);
+        message.reply.timesync = Some(reply.into());
     }
 
     fn is_extended(&self, key: Option<SessionKey>) -> bool {
@@ -313,6 +325,10 @@ impl Server {
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
         if request.client != Some(session.id) || !session.queue.is_acknowledged() {
+            return;
+        }
+        if session.is_live() && session.connects != payload.connect {
+            // A newer one has said what it has received.
             return;
         }
         let received = match request.extensions.as_ref().and_then(|it| it.ack) {

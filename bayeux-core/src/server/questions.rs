@@ -86,6 +86,8 @@ impl Server {
         session: Option<SessionKey>,
         question: impl FnOnce(u64) -> Question,
     ) -> bool {
+        // One that is gone has no count: its messages are those of a stranger.
+        let session = session.filter(|key| self.sessions.get(*key).is_some());
         let limits = &self.config.limits;
         let of_session = session.and_then(|key| self.sessions.get_mut(key));
         let full = match (&asker, &of_session) {

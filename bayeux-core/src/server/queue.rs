@@ -217,7 +217,9 @@ impl Queue {
         let unsent = self.slots.range_mut(self.sent..);
         let events: Events = unsent
             .take_while(|slot| {
-                let fits = taken == 0 || taken + slot.message.cost() <= bytes;
+                // A batch that comes again comes as a whole: its number acknowledges all of it.
+                let again = keep_first && slot.flight != Flight::NONE;
+                let fits = taken == 0 || again || taken + slot.message.cost() <= bytes;
                 taken = taken.saturating_add(slot.message.cost());
                 fits
             })

@@ -172,9 +172,11 @@ impl Session {
     /// Whether events travel only with connect replies. Acknowledged ones do, since it is the
     /// connects that acknowledge them.
     pub(super) fn delivers_with_connect_only(&self) -> bool {
-        self.connect_only
-            || self.transport == Transport::CallbackPolling
-            || self.queue.is_acknowledged()
+        // A local session never connects.
+        self.transport != Transport::Local
+            && (self.connect_only
+                || self.transport == Transport::CallbackPolling
+                || self.queue.is_acknowledged())
     }
 
     /// Whether the session exists as far as the application is concerned.

@@ -168,6 +168,10 @@ impl Server {
     pub(super) fn activity_due(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(watch) = &mut session.watch else { return };
+        if session.questions > 0 {
+            // The client has said something; it is the application's turn.
+            watch.since = self.now;
+        }
         let end = watch.since + watch.activity.period;
         if end > self.now {
             watch.armed = end;

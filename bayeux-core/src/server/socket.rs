@@ -20,6 +20,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::deliver::has_connected;
 use super::keys::SessionKey;
 use super::link::{Answering, HeldConnect, Link, LinkInfo, LinkState};
 use super::payload::Payload;
@@ -196,10 +197,16 @@ impl Server {
         }
     }
 
-    /// The session is gone: its socket is nobody's.
+    /// The session is gone: its socket is nobody's. A local link ends with its session, when that has
+    /// been told what it is owed.
     pub(super) fn unbind(&mut self, link: LinkId) {
-        if let Some(socket) = self.socket(link) {
-            socket.session = None;
+        let Some(it) = self.links.get_mut(&link) else { return };
+        let local = it.info.transport == Transport::Local;
+        let Some(socket) = it.socket() else { return };
+        socket.session = None;
+        if local {
+            socket.ending = true;
+            self.end_if_done(link);
         }
     }
 
@@ -272,7 +279,8 @@ impl Server {
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
-        if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connect, handshake)) {
+        let connected = has_connected(&replies);
+        if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connected, handshake)) {
             if let Some(session) = self.sessions.get(key) {
                 (owner, timestamp) = (Some(session.id), timestamp | session.timestamp);
             }

@@ -39,6 +39,11 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
+    /// Another session of the same browser.
+    pub(crate) fn tab(&self, id: &str) -> Self {
+        Self { id: id.to_owned(), browser: self.browser }
+    }
+
     pub(crate) fn session(&self) -> SessionId {
         SessionId::parse(&self.id).unwrap()
     }

@@ -11,6 +11,7 @@ mod codec;
 mod commands;
 mod delivery;
 mod limits;
+mod overtaken;
 mod questions;
 mod sessions;
 mod socket_life;
