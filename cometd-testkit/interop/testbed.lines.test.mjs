@@ -79,7 +79,7 @@ async function raw(t, ...options) {
 describe('the testbed', { concurrency: true }, () => {
   it('ends cleanly on SIGINT, too', async (t) => {
     const server = await raw(t);
-    for (const transport of ['long-polling', 'websocket']) await tab({ ...server, last: () => {} }, { transport });
+    for (const transport of ['long-polling', 'websocket']) await tab(server, { transport });
     assert.deepEqual(await server.end('SIGINT'), [0, null]);
   });
 
@@ -96,7 +96,7 @@ describe('the testbed', { concurrency: true }, () => {
   it('logs to standard error what is asked for', async (t) => {
     for (const [level, expected] of [['off', false], ['warn', true]]) {
       const server = await raw(t, '--log', level);
-      const client = await tab({ ...server, last: () => {} });
+      const client = await tab(server);
       await client.publish('/service/fail', {});
       assert.deepEqual(await server.end('SIGTERM'), [0, null]);
       assert.equal(/failed on request/.test(server.errors()), expected, server.errors());
