@@ -10,7 +10,8 @@
 //! - otherwise somebody has to grant it.
 //!
 //! So a usual beginning is an authorizer on `/**` that grants what is harmless, and others further
-//! down that grant more. The policy is asked first, and what it denies is denied.
+//! down that grant more. Whoever subscribes to a wildcard hears what is said below it, so there the
+//! authorizers below are asked, too, and their denials count. The policy is asked first, and what it denies is denied.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -22,6 +23,7 @@ use super::context::Context;
 use super::guard::Handling;
 use super::session::Session;
 use crate::channel::Pattern;
+use crate::json::Json;
 use crate::message::Message;
 use crate::server::{Denial, Verdict};
 
@@ -68,6 +70,8 @@ pub struct AuthorizeRequest {
     pub session: Session,
     /// The message that it wants to publish.
     pub message: Option<Arc<Message>>,
+    /// The extension data of its message, if it wants to subscribe or publish.
+    pub ext: Option<Json>,
     /// The request that carries the message; `None` if its client is gone.
     pub context: Option<Arc<Context>>,
 }
@@ -196,11 +200,15 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts what one authorizer says; a denial is the end.
-    pub(super) fn count(&mut self, authorization: Authorization) -> Result<(), Verdict> {
-        self.asked = true;
+    /// Takes what one authorizer says; a denial is the end, and all else counts only if it `counts`.
+    pub(super) fn count(
+        &mut self,
+        authorization: Authorization,
+        counts: bool,
+    ) -> Result<(), Verdict> {
+        self.asked |= counts;
         match authorization {
-            Authorization::Grant => self.granted = true,
+            Authorization::Grant => self.granted |= counts,
             Authorization::Ignore => {}
             Authorization::Deny(reason) if reason.is_empty() => return Err(Verdict::deny()),
             Authorization::Deny(reason) => return Err(Denial::because(reason).into()),

@@ -29,6 +29,9 @@ pub enum Error {
     /// Extension data is always a JSON object.
     #[error("extension data must be an object")]
     NoObject,
+    /// A member of that name means something else to clients.
+    #[error("a member of that name is Bayeux's own")]
+    ReservedMember,
     /// The server refused what a local session asked for.
     #[error("refused: {0}")]
     Refused(BayeuxError),

@@ -280,12 +280,15 @@ impl ServerMessage<'_> {
     ///
     /// # Errors
     ///
-    /// When `value` has no JSON form.
+    /// When `value` has no JSON form, or `name` is one of Bayeux's own.
     pub fn set_member<T: Serialize + ?Sized>(
         &mut self,
         name: &str,
         value: &T,
     ) -> Result<(), Error> {
+        if MEMBERS.contains(&name) {
+            return Err(Error::ReservedMember);
+        }
         let value = Json::new(value)?;
         match &mut self.content {
             Content::Event(event) => **event = Arc::new(event.with_member(name, &value)),
@@ -301,6 +304,26 @@ impl ServerMessage<'_> {
         Ok(())
     }
 }
+
+/// The members of messages that mean something to clients.
+const MEMBERS: [&str; 16] = [
+    "advice",
+    "channel",
+    "clientId",
+    "connectionType",
+    "data",
+    "error",
+    "ext",
+    "id",
+    "minimumVersion",
+    "reestablish",
+    "subscription",
+    "successful",
+    "supportedConnectionTypes",
+    "timestamp",
+    "version",
+    "x-messages",
+];
 
 fn object<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
     let json = Json::new(value)?;

@@ -7,9 +7,9 @@
 //! drains, or when its last handle is dropped.
 //!
 //! A task of its own talks to the machine, another one calls the handlers, one after another in the
-//! order of the events. Handlers may use the session themselves. One that is slow holds up the
-//! others; beyond `limits.queue_messages` events stay in the machine's queue, and then that has its
-//! bounds.
+//! order of the events. Handlers may use the session themselves; one that is slow holds up the
+//! others, and when more events wait than a session's queue may hold, the session ends. A handler
+//! that keeps a [`LocalSession`] keeps the session, too, until it disconnects.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::guard::{Guarded, Handling};
+use super::passage::Passage;
 use super::runtime::Report;
 use super::session::Session;
 use super::state::{Mail, register};
@@ -33,7 +34,9 @@ use super::{Bayeux, Context};
 use crate::channel::{ChannelKind, ChannelName, Pattern};
 use crate::id::{LinkId, SessionId};
 use crate::json::Json;
-use crate::message::{Message, MessageParts, Reply, Request, RequestKind, Subscription, Verb};
+use crate::message::{
+    Message, MessageParts, Parcel, Reply, Request, RequestKind, Subscription, Verb,
+};
 use crate::server::{Input, LinkInfo};
 use crate::transport::Transport;
 
@@ -59,7 +62,6 @@ impl Drop for Handle {
 struct Client {
     bayeux: Bayeux,
     link: LinkId,
-    most_events: usize,
     state: Mutex<State>,
 }
 
@@ -70,9 +72,11 @@ struct State {
     /// Those who wait for a reply, by the number of their request.
     waiting: BTreeMap<u64, Waiting>,
     requests: u64,
-    handlers: Vec<(Pattern, EventHandler)>,
-    /// Events that the handlers have not seen yet.
+    handlers: Vec<(HandlerId, Pattern, EventHandler)>,
+    added: u64,
+    /// Events that the handlers have not seen yet, and what they cost.
     events: VecDeque<Arc<Message>>,
+    bytes: usize,
     closing: bool,
     /// Whether the link is gone: nothing will be answered any more.
     closed: bool,
@@ -83,7 +87,12 @@ struct State {
 enum Waiting {
     For(Option<Waker>),
     Done(Box<Reply>),
+    /// An extension has deleted the reply.
+    Deleted,
 }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct HandlerId(u64);
 
 type EventHandler = Arc<dyn Fn(Arc<Message>) -> Handling<()> + Send + Sync>;
 
@@ -111,12 +120,7 @@ impl Bayeux {
             state.turn(self, self.now(), Input::Open { link, info }, after);
             link
         });
-        let client = Arc::new(Client {
-            bayeux: self.clone(),
-            link,
-            most_events: self.config().limits.queue_messages,
-            state: Mutex::default(),
-        });
+        let client = Arc::new(Client { bayeux: self.clone(), link, state: Mutex::default() });
         let closing = CloseUnless(Some(Arc::clone(&client)));
         self.spawn(Arc::clone(&client).talk());
         self.spawn(Arc::clone(&client).call_handlers());
@@ -164,12 +168,12 @@ impl LocalSession {
         F: Future<Output = ()> + Send + 'static,
     {
         let pattern = Pattern::parse(pattern)?;
-        self.listen(&pattern, handler);
-        let patterns = Ok(alloc::vec![pattern.clone()]);
+        let handler = self.listen(&pattern, handler);
+        let patterns = Ok(alloc::vec![pattern]);
         let subscribed =
             self.ask(RequestKind::Subscribe(Subscription { patterns, echo: None })).await;
         if subscribed.is_err() {
-            self.forget(&pattern);
+            self.forget(|id, _| id == handler);
         }
         subscribed
     }
@@ -196,9 +200,10 @@ impl LocalSession {
     /// When `pattern` is no channel name or wildcard, the server refuses, or the session is gone.
     pub async fn unsubscribe(&self, pattern: &str) -> Result<(), Error> {
         let pattern = Pattern::parse(pattern)?;
-        self.forget(&pattern);
-        let patterns = Ok(alloc::vec![pattern]);
-        self.ask(RequestKind::Unsubscribe(Subscription { patterns, echo: None })).await
+        let patterns = Ok(alloc::vec![pattern.clone()]);
+        self.ask(RequestKind::Unsubscribe(Subscription { patterns, echo: None })).await?;
+        self.forget(|_, of| *of == pattern);
+        Ok(())
     }
 
     /// Publishes as this session.
@@ -212,12 +217,21 @@ impl LocalSession {
         channel: &str,
         data: &T,
     ) -> Result<(), Error> {
+        self.publish_parts(channel, &MessageParts::data(Json::new(data)?)).await
+    }
+
+    /// Publishes a message with all its parts: extension data, laziness.
+    ///
+    /// # Errors
+    ///
+    /// As for [`LocalSession::publish`].
+    pub async fn publish_parts(&self, channel: &str, parts: &MessageParts) -> Result<(), Error> {
         let name = match ChannelName::parse(channel)? {
             name if name.kind() == ChannelKind::Meta => return Err(Error::MetaChannel),
             name => name,
         };
         let echo = Json::new(channel)?;
-        let message = Arc::new(Message::with(name, &MessageParts::data(Json::new(data)?)));
+        let message = Arc::new(Message::with(name, parts));
         self.ask(RequestKind::Publish { message, echo }).await
     }
 
@@ -232,21 +246,31 @@ impl LocalSession {
         disconnected
     }
 
-    fn listen<H, F>(&self, pattern: &Pattern, handler: H)
+    fn listen<H, F>(&self, pattern: &Pattern, handler: H) -> HandlerId
     where
         H: Fn(Arc<Message>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let handler: EventHandler = Arc::new(move |message| Box::pin(handler(message)));
-        self.handle.client.lock().handlers.push((pattern.clone(), handler));
+        let mut state = self.handle.client.lock();
+        state.added += 1;
+        let id = HandlerId(state.added);
+        if state.closed {
+            // It would never be called, and might keep the session from being dropped.
+            drop(state);
+            return id;
+        }
+        state.handlers.push((id, pattern.clone(), handler));
+        id
     }
 
-    fn forget(&self, pattern: &Pattern) {
+    fn forget(&self, is_forgotten: impl Fn(HandlerId, &Pattern) -> bool) {
         let mut forgotten = Vec::new();
         let mut state = self.handle.client.lock();
-        for (of, handler) in mem::take(&mut state.handlers) {
-            let list = if of == *pattern { &mut forgotten } else { &mut state.handlers };
-            list.push((of, handler));
+        for entry in mem::take(&mut state.handlers) {
+            let (id, of, _) = &entry;
+            let list = if is_forgotten(*id, of) { &mut forgotten } else { &mut state.handlers };
+            list.push(entry);
         }
         // Dropping the application's handlers may do anything: outside the lock.
         drop(state);
@@ -288,6 +312,9 @@ impl Client {
         kind: RequestKind,
     ) -> Result<Reply, Error> {
         let number = self.change(|state| {
+            if state.closed {
+                return None;
+            }
             state.requests += 1;
             let number = state.requests;
             state.waiting.insert(number, Waiting::For(None));
@@ -295,14 +322,16 @@ impl Client {
             let mut request = Request { id, client, ext, extensions: None, kind };
             request.read_extensions();
             state.outbox.push_back(request);
-            number
+            Some(number)
         });
+        let number = number.ok_or(Error::SessionGone)?;
         let waiting = StopWaiting { client: self, number };
         let reply = poll_fn(|cx| {
             let mut state = self.lock();
             let closed = state.closed;
             let replaced = match state.waiting.get_mut(&number) {
                 Some(Waiting::Done(reply)) => return Poll::Ready(Ok((**reply).clone())),
+                Some(Waiting::Deleted) => return Poll::Ready(Err(Error::Vetoed)),
                 Some(Waiting::For(waker)) if !closed => register(waker, cx.waker()),
                 _ => return Poll::Ready(Err(Error::SessionGone)),
             };
@@ -321,14 +350,14 @@ impl Client {
 
     /// Talks to the machine until the link is gone.
     async fn talk(self: Arc<Self>) {
-        let mut talk = Talk { client: &self, ready: true, unconfirmed: false };
+        let mut talk = Talk { client: &self, asked: None, ready: true, unconfirmed: false };
         poll_fn(|cx| talk.poll(cx)).await;
         let wakers: Vec<_> = {
             let mut state = self.lock();
             state.closed = true;
             let waiting = state.waiting.values_mut().filter_map(|it| match it {
                 Waiting::For(waker) => waker.take(),
-                Waiting::Done(_) => None,
+                Waiting::Done(_) | Waiting::Deleted => None,
             });
             let mut wakers: Vec<_> = waiting.collect();
             wakers.extend(state.caller.take());
@@ -343,10 +372,7 @@ impl Client {
             let event = poll_fn(|cx| {
                 let mut state = self.lock();
                 if let Some(event) = state.events.pop_front() {
-                    // The machine may wait for the room that there is now.
-                    let talker = state.talker.take();
-                    drop(state);
-                    talker.into_iter().for_each(Waker::wake);
+                    state.bytes -= event.cost();
                     return Poll::Ready(Some(event));
                 }
                 if state.closed {
@@ -358,11 +384,12 @@ impl Client {
                 Poll::Pending
             })
             .await;
-            let Some(event) = event else { return };
+            let Some(event) = event else { break };
             let handlers: Vec<_> = {
                 let state = self.lock();
-                let matching = state.handlers.iter().filter(|(it, _)| it.matches(event.channel()));
-                matching.map(|(_, handler)| Arc::clone(handler)).collect()
+                let matching =
+                    state.handlers.iter().filter(|(_, it, _)| it.matches(event.channel()));
+                matching.map(|(_, _, handler)| Arc::clone(handler)).collect()
             };
             for handler in handlers {
                 let event = Arc::clone(&event);
@@ -372,12 +399,17 @@ impl Client {
                 }
             }
         }
+        // Handlers may hold their own session.
+        let handlers = mem::take(&mut self.lock().handlers);
+        drop(handlers);
     }
 }
 
 /// The conversation with the machine.
 struct Talk<'c> {
     client: &'c Client,
+    /// The request whose reply is to come.
+    asked: Option<u64>,
     /// Whether the machine takes a request.
     ready: bool,
     /// Whether the machine waits to hear that its last parcel was taken.
@@ -386,27 +418,26 @@ struct Talk<'c> {
 
 impl Talk<'_> {
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let Client { bayeux, link, most_events, .. } = self.client;
+        let Client { bayeux, link, .. } = self.client;
         let link = *link;
         loop {
-            let (request, closing, room) = {
+            let (request, closing) = {
                 let mut state = self.client.lock();
                 let request = if self.ready { state.outbox.pop_front() } else { None };
                 let waits = request.is_none();
                 let closing = state.closing && waits;
-                let room = state.events.len() < *most_events;
                 let replaced = register(&mut state.talker, cx.waker());
                 drop(state);
                 drop(replaced);
-                (request, closing, room)
+                (request, closing)
             };
             let mut inputs = Vec::new();
-            if self.unconfirmed && room {
-                self.unconfirmed = false;
+            if mem::take(&mut self.unconfirmed) {
                 inputs.push(Input::Sent { link, delivered: true });
             }
             if let Some(request) = request {
                 self.ready = false;
+                self.asked = request.id.as_ref().and_then(|id| id.read().ok());
                 inputs.push(Input::Receive { link, payload: alloc::vec![request] });
             }
             if closing {
@@ -435,10 +466,31 @@ impl Talk<'_> {
     }
 
     fn open(&mut self, mail: Mail) {
-        self.ready |= mail.resumed;
-        let Some(mut parcel) = mail.parcel else { return };
-        if let Some(passage) = mail.passage {
-            passage.apply(&mut parcel, &*self.client.bayeux.shared.runtime);
+        let resumed = mail.resumed;
+        if let Some(parcel) = mail.parcel {
+            self.take(parcel, mail.passage);
+        }
+        if resumed {
+            self.ready = true;
+            // The replies were handed over. If this one was not among them, it was deleted.
+            let mut state = self.client.lock();
+            let waiting = self.asked.take().and_then(|number| state.waiting.get_mut(&number));
+            let waker = match waiting {
+                Some(waiting @ Waiting::For(_)) => match mem::replace(waiting, Waiting::Deleted) {
+                    Waiting::For(waker) => waker,
+                    Waiting::Done(_) | Waiting::Deleted => None,
+                },
+                Some(Waiting::Done(_) | Waiting::Deleted) | None => None,
+            };
+            drop(state);
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn take(&mut self, mut parcel: Parcel, passage: Option<Arc<Passage>>) {
+        let bayeux = &self.client.bayeux;
+        if let Some(passage) = passage {
+            passage.apply(&mut parcel, &*bayeux.shared.runtime);
         }
         self.unconfirmed = true;
         let mut wakers = Vec::new();
@@ -457,8 +509,13 @@ impl Talk<'_> {
         for event in &parcel.events {
             // The server has ended the session.
             state.closing |= event.channel().as_str() == Verb::Disconnect.channel();
+            state.bytes += event.cost();
             state.events.push_back(Arc::clone(event));
         }
+        let limits = &bayeux.config().limits;
+        let behind = state.events.len() > limits.queue_messages || state.bytes > limits.queue_bytes;
+        // One alone may be larger.
+        state.closing |= behind && state.events.len() > 1;
         wakers.extend(state.caller.take());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);

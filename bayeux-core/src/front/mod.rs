@@ -464,16 +464,18 @@ impl Bayeux {
 
     /// Adds to what is done with the messages of a session, if it is there.
     fn shape<T>(&self, id: SessionId, add: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
-        self.turn_with(|state, after| {
+        let added = self.turn_with(|state, after| {
             if state.server.session(id).is_none() {
-                return Err(Error::SessionGone);
+                // Given back, since dropping what it holds may do anything: outside the lock.
+                return Err(add);
             }
             let added = add(state);
             let incoming = state.notes.shaping.get(&id).is_some_and(|it| !it.extensions.is_empty());
             let command = Command::ExtendSession { session: id, incoming };
             state.turn(self, self.now(), Input::Command(command), after);
             Ok(added)
-        })
+        });
+        added.map_err(|_| Error::SessionGone)
     }
 
     fn add_removed_handler(&self, id: SessionId, handler: RemovedHandler) -> Result<(), Error> {

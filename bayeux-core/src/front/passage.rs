@@ -20,7 +20,8 @@ pub(super) type DequeueHook = Arc<dyn Fn(&Session, &mut Vec<Arc<Message>>) + Sen
 
 /// What the parcels of a session go through.
 pub(super) struct Passage {
-    pub(super) session: Session,
+    /// `None` for replies to somebody who has none.
+    pub(super) session: Option<Session>,
     pub(super) hooks: Vec<DequeueHook>,
     /// The server's extensions, in the order in which messages go out.
     pub(super) server: Vec<Arc<dyn AnyExtension>>,
@@ -32,10 +33,10 @@ impl Passage {
     /// Lets a parcel through.
     pub(super) fn apply(&self, parcel: &mut Parcel, runtime: &dyn Runtime) {
         let mut events: Vec<_> = parcel.events.iter().cloned().collect();
-        if !events.is_empty() {
+        if let (Some(session), false) = (&self.session, events.is_empty()) {
             for hook in &self.hooks {
                 let mut kept = events.clone();
-                let called = contained("dequeue hook", runtime, || hook(&self.session, &mut kept));
+                let called = contained("dequeue hook", runtime, || hook(session, &mut kept));
                 events = if called.is_some() { kept } else { events };
             }
         }
@@ -60,7 +61,7 @@ impl Passage {
     }
 
     fn pass(&self, extension: &dyn AnyExtension, content: Content<'_>, by: &dyn Runtime) -> bool {
-        send(extension, ServerMessage { content, session: Some(&self.session) }, by)
+        send(extension, ServerMessage { content, session: self.session.as_ref() }, by)
     }
 }
 

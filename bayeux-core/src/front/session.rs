@@ -347,6 +347,8 @@ pub(super) struct SessionNotes {
     pub(super) attributes: BTreeMap<SessionId, Attributes>,
     pub(super) on_removed: BTreeMap<SessionId, Vec<RemovedHandler>>,
     pub(super) shaping: BTreeMap<SessionId, Shaping>,
+    /// Sessions among those that are gone for the application, but not told so yet.
+    pub(super) ended: Vec<SessionId>,
 }
 
 /// What the application does with the messages of one session.

@@ -259,6 +259,9 @@ impl State {
             }
         }
         after.leftovers.attributes.extend(ended.into_iter().map(|(_, attributes)| attributes));
+        if !self.notes.ended.is_empty() {
+            self.forget_ended(after);
+        }
         if let Some(due) = self.server.poll_timeout() {
             if self.timer.until.is_none_or(|until| due < until) {
                 after.wakers.extend(self.timer.waker.take());
@@ -280,6 +283,18 @@ impl State {
         extensions.add(self.extended, extension)
     }
 
+    /// Forgets what is done with the messages of sessions that have been told everything.
+    fn forget_ended(&mut self, after: &mut After) {
+        let Self { server, notes, .. } = self;
+        notes.ended.retain(|session| {
+            let remembered = server.remembers(*session);
+            if !remembered {
+                after.leftovers.shaping.extend(notes.shaping.remove(session));
+            }
+            remembered
+        });
+    }
+
     /// What the parcels of a session go through, if there is anything.
     pub(super) fn passage(
         &self,
@@ -287,17 +302,19 @@ impl State {
         session: Option<SessionId>,
         ended: &[(SessionId, Attributes)],
     ) -> Option<Arc<Passage>> {
-        let id = session?;
         if self.extensions.is_empty() && self.notes.shaping.is_empty() {
             return None;
         }
-        let shaping = self.notes.shaping.get(&id);
+        let shaping = session.and_then(|id| self.notes.shaping.get(&id));
         if self.extensions.is_empty() && shaping.is_none() {
             return None;
         }
-        let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
+        let session = session.map(|id| {
+            let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
+            Session::new(bayeux.clone(), id, kept)
+        });
         Some(Arc::new(Passage {
-            session: Session::new(bayeux.clone(), id, kept),
+            session,
             hooks: shaping.map(|it| it.hooks.clone()).unwrap_or_default(),
             server: self.extensions.reversed().collect(),
             own: shaping.map(|it| it.extensions.reversed().collect()).unwrap_or_default(),
@@ -364,7 +381,10 @@ impl State {
                     ended.push((*session, attributes));
                 }
                 on_removed = self.notes.on_removed.remove(session).unwrap_or_default();
-                after.leftovers.shaping.extend(self.notes.shaping.remove(session));
+                if self.notes.shaping.contains_key(session) {
+                    // Its last events are still to leave.
+                    self.notes.ended.push(*session);
+                }
                 Some(*session)
             }
             Event::Suspended { session, link, .. } => {

@@ -28,6 +28,7 @@ use super::session::Session;
 use super::state::{After, Asked, State, Teller};
 use super::{Bayeux, Error};
 use crate::channel::{ChannelKind, Pattern};
+use crate::message::Message;
 use crate::server::{
     Answer, AskExtend, AskListen, Input, ListenVerdict, Question, Server, Setup, Ticket, Verdict,
 };
@@ -173,7 +174,9 @@ impl Bayeux {
                 let deciding = Guarded::new(|| policy.handshake(request));
                 Box::pin(async move {
                     let verdict = bayeux.verdict(Some(deciding)).await;
-                    Answer::Handshake(it.ticket, verdict, new_session.setup())
+                    let mut setup = new_session.setup();
+                    setup.messages.retain_mut(|message| bayeux.lets_out(message));
+                    Answer::Handshake(it.ticket, verdict, setup)
                 })
             }
             Question::Create(it) => {
@@ -182,6 +185,7 @@ impl Bayeux {
                     channel: it.channel.clone(),
                     session: session(it.session),
                     message: None,
+                    ext: None,
                     context: context.clone(),
                 };
                 let request = CreateRequest {
@@ -192,7 +196,8 @@ impl Bayeux {
                 };
                 let deciding = asks(it.policy, policy, |policy| policy.create(request));
                 Box::pin(async move {
-                    let verdict = bayeux.decide(deciding, it.authorizers, authorizing).await;
+                    let verdict =
+                        bayeux.decide(deciding, [it.authorizers, Vec::new()], authorizing).await;
                     Answer::Create(it.ticket, verdict)
                 })
             }
@@ -202,6 +207,7 @@ impl Bayeux {
                     channel: it.channel.clone(),
                     session: session(it.session),
                     message: None,
+                    ext: it.ext.clone(),
                     context: context.clone(),
                 };
                 let request = SubscribeRequest {
@@ -212,7 +218,8 @@ impl Bayeux {
                 };
                 let deciding = asks(it.policy, policy, |policy| policy.subscribe(request));
                 Box::pin(async move {
-                    let verdict = bayeux.decide(deciding, it.authorizers, authorizing).await;
+                    let verdict =
+                        bayeux.decide(deciding, [it.authorizers, it.below], authorizing).await;
                     Answer::Subscribe(it.ticket, verdict)
                 })
             }
@@ -222,13 +229,15 @@ impl Bayeux {
                     channel: it.message.channel().clone().into(),
                     session: session(it.session),
                     message: Some(Arc::clone(&it.message)),
+                    ext: it.message.ext(),
                     context: context.clone(),
                 };
                 let request =
                     PublishRequest { session: session(it.session), message: it.message, context };
                 let deciding = asks(it.policy, policy, |policy| policy.publish(request));
                 Box::pin(async move {
-                    let verdict = bayeux.decide(deciding, it.authorizers, authorizing).await;
+                    let verdict =
+                        bayeux.decide(deciding, [it.authorizers, Vec::new()], authorizing).await;
                     Answer::Publish(it.ticket, verdict)
                 })
             }
@@ -248,16 +257,20 @@ impl Bayeux {
     async fn decide(
         &self,
         deciding: Option<Guarded<Verdict>>,
-        channels: Vec<Pattern>,
+        [channels, below]: [Vec<Pattern>; 2],
         request: AuthorizeRequest,
     ) -> Verdict {
         match self.verdict(deciding).await {
             Verdict::Allow => {}
             denied @ Verdict::Deny(_) => return denied,
         }
-        let authorizers = self.lock().authorizers.on(&channels);
+        let (authorizers, denying) = {
+            let state = self.lock();
+            (state.authorizers.on(&channels), state.authorizers.on(&below))
+        };
         let mut tally = Tally::default();
-        for authorizer in authorizers.into_iter().flatten() {
+        let all = authorizers.into_iter().flatten().map(|it| (it, true));
+        for (authorizer, counts) in all.chain(denying.into_iter().flatten().map(|it| (it, false))) {
             let request = request.clone();
             let authorization = match Guarded::new(|| authorizer.decide(request)).await {
                 Ok(authorization) => authorization,
@@ -267,7 +280,7 @@ impl Bayeux {
                     return Verdict::deny();
                 }
             };
-            if let Err(denied) = tally.count(authorization) {
+            if let Err(denied) = tally.count(authorization, counts) {
                 return denied;
             }
         }
@@ -333,19 +346,24 @@ impl Bayeux {
         }
         if message.channel().kind() == ChannelKind::Broadcast {
             let before = Arc::clone(&message);
-            let extensions: Vec<_> = self.lock().extensions.reversed().collect();
-            for extension in extensions {
-                let content = Content::Event(&mut message);
-                let runtime = &*self.shared.runtime;
-                if !passage::send(&*extension, ServerMessage { content, session: None }, runtime) {
-                    return Answer::Listen(asked.ticket, ListenVerdict::Veto);
-                }
+            if !self.lets_out(&mut message) {
+                return Answer::Listen(asked.ticket, ListenVerdict::Veto);
             }
             replaced |= !Arc::ptr_eq(&before, &message);
         }
         let verdict =
             if replaced { ListenVerdict::Replace(message) } else { ListenVerdict::Continue };
         Answer::Listen(asked.ticket, verdict)
+    }
+
+    /// Lets the server's extensions see a message on its way out. Whether it goes on.
+    fn lets_out(&self, message: &mut Arc<Message>) -> bool {
+        let extensions: Vec<_> = self.lock().extensions.reversed().collect();
+        extensions.into_iter().all(|extension| {
+            let content = Content::Event(message);
+            let runtime = &*self.shared.runtime;
+            passage::send(&*extension, ServerMessage { content, session: None }, runtime)
+        })
     }
 
     async fn call(&self, pattern: &Pattern, listener: &AnyListener, incoming: Incoming) -> Flow {

@@ -52,8 +52,8 @@ pub(super) struct Channels {
     deep: Map<ChannelText, ChannelKey>,
     /// How many channels are listened to.
     listened: usize,
-    /// How many channels have authorizers.
-    authorized: usize,
+    /// The channels that have authorizers.
+    authorized: BTreeSet<ChannelKey>,
 }
 
 type ChannelText = alloc::boxed::Box<str>;
@@ -67,7 +67,7 @@ impl Channels {
             one: map(),
             deep: map(),
             listened: 0,
-            authorized: 0,
+            authorized: BTreeSet::new(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Channels {
     pub(super) fn remove(&mut self, key: ChannelKey) -> Option<Channel> {
         let channel = self.table.remove(key)?;
         self.listened -= usize::from(channel.listened);
-        self.authorized -= usize::from(channel.authorized);
+        self.authorized.remove(&key);
         let (reach, prefix) = (channel.pattern.reach(), channel.pattern.prefix());
         match reach {
             Reach::Exact => self.exact.remove(prefix),
@@ -157,14 +157,17 @@ impl Channels {
     /// Sets whether the application has authorizers for this channel.
     pub(super) fn set_authorized(&mut self, key: ChannelKey, authorized: bool) {
         let Some(channel) = self.table.get_mut(key) else { return };
-        self.authorized -= usize::from(channel.authorized);
         channel.authorized = authorized;
-        self.authorized += usize::from(authorized);
+        if authorized {
+            self.authorized.insert(key);
+        } else {
+            self.authorized.remove(&key);
+        }
     }
 
     /// The channels that have authorizers and concern what is done with `name`, from root to leaf.
     pub(super) fn authorizing_name(&self, name: &str) -> Vec<Pattern> {
-        if self.authorized == 0 {
+        if self.authorized.is_empty() {
             return Vec::new();
         }
         self.authorizing_among(&self.matching(name))
@@ -174,7 +177,7 @@ impl Channels {
     /// authorizers count and those of the deep wildcards above it (`ServerChannel` of the Java
     /// server), not those of the channels below.
     pub(super) fn authorizing(&self, pattern: &Pattern) -> Vec<Pattern> {
-        if self.authorized == 0 {
+        if self.authorized.is_empty() {
             return Vec::new();
         }
         let mut matches = self.matching(pattern.as_str());
@@ -187,6 +190,17 @@ impl Channels {
             matches.extend(self.find(pattern).filter(|_| pattern.reach() == Reach::One));
         }
         self.authorizing_among(&matches)
+    }
+
+    /// The channels with authorizers that a wildcard covers: whoever subscribes to it hears what is
+    /// said on them.
+    pub(super) fn authorizing_below(&self, pattern: &Pattern) -> Vec<Pattern> {
+        if !pattern.is_wild() {
+            return Vec::new();
+        }
+        let all = self.authorized.iter().filter_map(|&key| self.get(key));
+        let below = all.filter(|it| it.pattern != *pattern && pattern.covers(&it.pattern));
+        below.map(|it| it.pattern.clone()).collect()
     }
 
     fn authorizing_among(&self, channels: &Matches) -> Vec<Pattern> {

@@ -166,7 +166,7 @@ impl Server {
         }
         let LinkState::Answering(answering) = &mut it.state else { return None };
         let answering = core::mem::take(&mut **answering);
-        let Answering { session, mut replies, last_events, browser, in_batch, owner, .. } =
+        let Answering { session, mut replies, last_events, browser, in_batch, mut owner, .. } =
             answering;
         let (number, timestamp) = (answering.connect, answering.timestamp);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
@@ -184,6 +184,8 @@ impl Server {
             self.may_carry_events(key, connected && latest, handshake)
         });
         if let Some(key) = carrier {
+            // A farewell goes with the answer to a payload that has no session any more.
+            owner = owner.or_else(|| self.session_id(key));
             let (queued, taken) = self.take_events(key, usize::MAX, &mut replies);
             events = queued;
             if let Some(Link { state: LinkState::Sent { flight, .. }, .. }) =

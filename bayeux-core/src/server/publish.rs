@@ -1,6 +1,7 @@
 //! Publishing: from a client's message or the application's command to the subscribers' queues.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::keys::SessionKey;
 use super::payload::{InProgress, Payload, Stage, Step, denied};
@@ -8,7 +9,7 @@ use super::question::{
     AskCreate, AskListen, AskPublish, ListenVerdict, Operation, Question, Ticket,
 };
 use super::questions::{Asker, Decision, ServerPublish};
-use super::rules::Course;
+use super::rules::{Asking, Course};
 use super::subscribe::wait_or_deny;
 use super::{Event, Outgoing, Output, Server};
 use crate::channel::{ChannelKind, Pattern};
@@ -22,10 +23,10 @@ impl Server {
             return self.publish_created(payload, message);
         }
         let authorizers = self.channels.authorizing_name(name.channel().as_str());
-        match Course::new(self.rules.create.find_name(name.channel()), authorizers) {
+        match Course::new(self.rules.create.find_name(name.channel()), authorizers, Vec::new()) {
             Course::Allow => self.publish_created(payload, message),
             Course::Deny(denial) => Step::Done(denied(message.reply, Stage::PublishCreate, denial)),
-            Course::Ask { policy, authorizers } => {
+            Course::Ask(Asking { policy, authorizers, .. }) => {
                 let channel = Pattern::from(name.channel().clone());
                 let link = payload.link;
                 let Some(session) = payload.session.and_then(|key| self.session_id(key)) else {
@@ -52,10 +53,14 @@ impl Server {
     pub(super) fn publish_created(&mut self, payload: &mut Payload, message: InProgress) -> Step {
         let Some(published) = published_on(&message) else { return Step::Done(message.reply) };
         let authorizers = self.channels.authorizing_name(published.channel().as_str());
-        match Course::new(self.rules.publish.find_name(published.channel()), authorizers) {
+        match Course::new(
+            self.rules.publish.find_name(published.channel()),
+            authorizers,
+            Vec::new(),
+        ) {
             Course::Allow => self.publish_allowed(payload, message),
             Course::Deny(denial) => Step::Done(denied(message.reply, Stage::Publish, denial)),
-            Course::Ask { policy, authorizers } => {
+            Course::Ask(Asking { policy, authorizers, .. }) => {
                 let (link, published) = (payload.link, Arc::clone(published));
                 let Some(session) = payload.session.and_then(|key| self.session_id(key)) else {
                     return Step::Done(message.reply);

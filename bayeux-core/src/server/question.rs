@@ -112,6 +112,9 @@ pub struct AskSubscribe {
     pub policy: bool,
     /// The channels whose authorizers are to be asked, from the root to the leaf.
     pub authorizers: Vec<Pattern>,
+    /// The channels below a wildcard whose authorizers are to be asked, too, and can only deny:
+    /// whoever subscribes to the wildcard hears what is said there.
+    pub below: Vec<Pattern>,
 }
 
 /// May this session publish?

@@ -83,19 +83,24 @@ pub(super) enum Course {
     Allow,
     Deny(Denial),
     /// The application decides: its policy if the rules say so, then these channels' authorizers.
-    Ask {
-        policy: bool,
-        authorizers: Vec<Pattern>,
-    },
+    Ask(Asking),
+}
+
+/// Who is to be asked.
+pub(super) struct Asking {
+    pub(super) policy: bool,
+    pub(super) authorizers: Vec<Pattern>,
+    /// Channels whose authorizers can only deny.
+    pub(super) below: Vec<Pattern>,
 }
 
 impl Course {
-    pub(super) fn new(ruling: &Ruling, authorizers: Vec<Pattern>) -> Self {
+    pub(super) fn new(ruling: &Ruling, authorizers: Vec<Pattern>, below: Vec<Pattern>) -> Self {
         match ruling {
             Ruling::Deny(denial) => Self::Deny(denial.clone()),
-            Ruling::Allow if authorizers.is_empty() => Self::Allow,
-            Ruling::Allow => Self::Ask { policy: false, authorizers },
-            Ruling::Ask => Self::Ask { policy: true, authorizers },
+            Ruling::Allow if authorizers.is_empty() && below.is_empty() => Self::Allow,
+            Ruling::Allow => Self::Ask(Asking { policy: false, authorizers, below }),
+            Ruling::Ask => Self::Ask(Asking { policy: true, authorizers, below }),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::keys::SessionKey;
 use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
 use super::question::{AskCreate, AskSubscribe, Denial, Operation, Question, Ticket};
 use super::questions::Asker;
-use super::rules::Course;
+use super::rules::{Asking, Course};
 use super::{Event, Server};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::{BayeuxError, RequestKind};
@@ -39,14 +39,14 @@ impl Server {
             };
             if creates {
                 let authorizers = self.channels.authorizing(pattern);
-                match Course::new(self.rules.create.find_covering(pattern), authorizers) {
+                match Course::new(self.rules.create.find_covering(pattern), authorizers, Vec::new())
+                {
                     Course::Allow => {}
                     Course::Deny(denial) => {
                         let stage = Stage::SubscribeCreate(at);
                         return Step::Done(denied(message.reply, stage, denial));
                     }
-                    Course::Ask { policy, authorizers } => {
-                        let asking = (policy, authorizers);
+                    Course::Ask(asking) => {
                         return self.ask_subscribe_create(payload, message, at, asking);
                     }
                 }
@@ -56,9 +56,7 @@ impl Server {
                 Course::Deny(denial) => {
                     return Step::Done(denied(message.reply, Stage::Subscribe(at), denial));
                 }
-                Course::Ask { policy, authorizers } => {
-                    return self.ask_subscribe(payload, message, at, (policy, authorizers));
-                }
+                Course::Ask(asking) => return self.ask_subscribe(payload, message, at, asking),
             }
         }
     }
@@ -74,15 +72,14 @@ impl Server {
         match self.may_subscribe(pattern) {
             Course::Allow => self.subscribe(payload, message, at + 1),
             Course::Deny(denial) => Step::Done(denied(message.reply, Stage::Subscribe(at), denial)),
-            Course::Ask { policy, authorizers } => {
-                self.ask_subscribe(payload, message, at, (policy, authorizers))
-            }
+            Course::Ask(asking) => self.ask_subscribe(payload, message, at, asking),
         }
     }
 
     fn may_subscribe(&self, pattern: &Pattern) -> Course {
         let authorizers = self.channels.authorizing(pattern);
-        Course::new(self.rules.subscribe.find_reaching(pattern), authorizers)
+        let below = self.channels.authorizing_below(pattern);
+        Course::new(self.rules.subscribe.find_reaching(pattern), authorizers, below)
     }
 
     fn ask_subscribe_create(
@@ -90,7 +87,7 @@ impl Server {
         payload: &Payload,
         message: InProgress,
         at: usize,
-        (policy, authorizers): (bool, Vec<Pattern>),
+        Asking { policy, authorizers, .. }: Asking,
     ) -> Step {
         let stage = Stage::SubscribeCreate(at);
         let (Ok(Some(pattern)), Some(session)) =
@@ -119,7 +116,7 @@ impl Server {
         payload: &Payload,
         message: InProgress,
         at: usize,
-        (policy, authorizers): (bool, Vec<Pattern>),
+        Asking { policy, authorizers, below }: Asking,
     ) -> Step {
         let stage = Stage::Subscribe(at);
         let (Ok(Some(pattern)), Some(session)) =
@@ -138,6 +135,7 @@ impl Server {
                 ext,
                 policy,
                 authorizers,
+                below,
             })
         });
         wait_or_deny(asked, message, stage)

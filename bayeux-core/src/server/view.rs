@@ -116,6 +116,11 @@ impl Server {
         Some(SessionView { server: self, session })
     }
 
+    /// Whether a session of this id exists, or has ended and is still to be told so.
+    pub fn remembers(&self, id: SessionId) -> bool {
+        self.sessions.find(id).is_some()
+    }
+
     /// All sessions.
     pub fn sessions(&self) -> impl Iterator<Item = SessionView<'_>> {
         self.sessions

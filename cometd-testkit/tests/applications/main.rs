@@ -5,7 +5,9 @@
 mod callers;
 mod calls;
 mod chat;
+mod extension_edges;
 mod handlers;
 mod local;
+mod local_edges;
 mod peer;
 mod services;

@@ -165,3 +165,23 @@ fn the_application_itself_is_not_asked() {
     world.publish("/a", json!(1)).expect("nobody vetoes");
     assert_eq!(peer.connect()[0]["data"], 1);
 }
+
+#[test]
+fn a_wildcard_does_not_get_around_a_denial_below_it() {
+    let world = World::new();
+    let grants = Grants::new([Permission::Create, Permission::Subscribe]);
+    world.channel("/**").add_authorizer(grants.clone());
+    world.channel("/rooms/*").add_authorizer(|request: AuthorizeRequest| {
+        match request.permission {
+            Permission::Subscribe => Authorization::deny("banned"),
+            _ => Authorization::Ignore,
+        }
+    });
+    world.channel("/quiet/*").add_authorizer(Grants::none());
+    let peer = world.open();
+    for channel in ["/rooms/1", "/rooms/*", "/rooms/**", "/**"] {
+        assert_eq!(subscribe(&peer, channel), "403:banned:subscribe_denied", "{channel}");
+    }
+    assert_eq!(subscribe(&peer, "/quiet/**"), true, "below only a denial counts");
+    assert_eq!(subscribe(&peer, "/*"), true, "it does not reach that far");
+}

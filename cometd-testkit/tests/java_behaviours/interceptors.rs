@@ -249,7 +249,7 @@ fn messages_of_unknown_sessions_are_seen_too_and_without_a_session() {
     world.bayeux.add_extension(Noting("it", Arc::clone(&log)));
     let answer = world.client().send(&json!([{ "channel": "/a", "clientId": "00" }])).messages();
     assert_eq!(answer[0]["error"], "402::session_unknown");
-    assert_eq!(taken(&log), ["it in /a"], "a reply to nobody goes through no session's hands");
+    assert_eq!(taken(&log), ["it in /a", "it out reply /a to all"]);
 }
 
 struct Broken;

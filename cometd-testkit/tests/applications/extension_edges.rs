@@ -1,0 +1,218 @@
+//! Extensions at their edges: sessions that end, messages without a session, values whose `Drop` does something.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use bayeux_core::front::{
+    Bayeux, ClientMessage, Extension, HandshakeRequest, LocalSession, Policy, ServerMessage,
+    Session,
+};
+use bayeux_core::{Activity, Config, Denial, Verb, Verdict};
+use cometd_testkit::sim::Sim;
+use cometd_testkit::wire::{Client, connect, publish};
+use serde_json::{Value, json};
+
+type Log = Arc<Mutex<Vec<Value>>>;
+
+fn world_with(change: impl FnOnce(&mut Config)) -> (Sim, Bayeux) {
+    let sim = Sim::new(5);
+    let mut config = Config::default();
+    change(&mut config);
+    let bayeux = sim.start(Bayeux::builder().config(config)).unwrap();
+    (sim, bayeux)
+}
+
+fn local(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
+    let bayeux = bayeux.clone();
+    sim.block_on(async move { bayeux.local_session().await }).unwrap()
+}
+
+fn within(what: &'static str, act: impl FnOnce() + Send + 'static) {
+    let (tx, rx) = mpsc::channel();
+    std::thread::spawn(move || {
+        act();
+        tx.send(()).unwrap();
+    });
+    rx.recv_timeout(Duration::from_secs(5)).unwrap_or_else(|_| panic!("{what}: deadlock"));
+}
+
+fn the_session(bayeux: &Bayeux) -> Session {
+    bayeux.sessions().pop().unwrap()
+}
+
+struct CallsBack(Bayeux);
+
+impl Extension for CallsBack {}
+
+impl Drop for CallsBack {
+    fn drop(&mut self) {
+        let _ = self.0.stats();
+    }
+}
+
+struct NoSecrets;
+
+impl Extension for NoSecrets {
+    fn outgoing(&self, m: &mut ServerMessage<'_>) -> bool {
+        !m.channel().starts_with("/secret")
+    }
+}
+
+struct Preparing;
+
+impl Policy for Preparing {
+    async fn can_handshake(&self, r: HandshakeRequest) -> Verdict {
+        r.session.deliver("/secret", &1).unwrap();
+        Verdict::Allow
+    }
+}
+
+struct Seen(Log);
+
+impl Extension for Seen {
+    fn outgoing(&self, m: &mut ServerMessage<'_>) -> bool {
+        self.0.lock().unwrap().push(json!(m.channel()));
+        true
+    }
+}
+
+struct Nobody;
+
+impl Policy for Nobody {
+    async fn can_handshake(&self, _: HandshakeRequest) -> Verdict {
+        Denial::because("x").into()
+    }
+}
+
+struct Unwrapping;
+
+impl Extension for Unwrapping {
+    async fn incoming(&self, mut m: ClientMessage) -> Option<ClientMessage> {
+        if m.verb() == Some(Verb::Connect) {
+            m.set_ext(&json!({"timesync": {"tc": 1, "l": 0, "o": 0}})).ok()?;
+        }
+        Some(m)
+    }
+}
+
+struct Slow(Sim, u64);
+
+impl Extension for Slow {
+    async fn incoming(&self, m: ClientMessage) -> Option<ClientMessage> {
+        self.0.sleep(Duration::from_millis(self.1)).await;
+        Some(m)
+    }
+}
+
+#[test]
+fn an_extension_for_a_session_that_is_gone_is_dropped_outside_the_lock() {
+    within("add_extension", || {
+        let (sim, bayeux) = world_with(|_| ());
+        let me = local(&sim, &bayeux);
+        let session = me.session().clone();
+        session.disconnect().unwrap();
+        sim.settle();
+        assert!(session.add_extension(CallsBack(bayeux.clone())).is_err());
+    });
+}
+
+#[test]
+fn a_dequeue_hook_for_a_session_that_is_gone_is_dropped_outside_the_lock() {
+    within("on_dequeue", || {
+        let (sim, bayeux) = world_with(|_| ());
+        let me = local(&sim, &bayeux);
+        let session = me.session().clone();
+        session.disconnect().unwrap();
+        sim.settle();
+        let value = CallsBack(bayeux.clone());
+        assert!(
+            session
+                .on_dequeue(move |_, _| {
+                    let _ = &value;
+                })
+                .is_err()
+        );
+    });
+}
+
+#[test]
+fn the_last_events_of_a_session_go_through_its_extensions() {
+    let (sim, bayeux) = world_with(|_| ());
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let session = the_session(&bayeux);
+    session.add_extension(NoSecrets).unwrap();
+    session.deliver("/secret", &1).unwrap();
+    session.deliver("/public", &1).unwrap();
+    session.disconnect().unwrap();
+    sim.settle();
+    let answer = client.send(&json!([connect(&id)])).messages();
+    assert!(
+        !answer.iter().any(|m| m["channel"] == "/secret"),
+        "the session's extension deletes it"
+    );
+}
+
+#[test]
+fn so_do_those_that_leave_with_the_clients_own_disconnect() {
+    let (sim, bayeux) = world_with(|_| ());
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let session = the_session(&bayeux);
+    session.add_extension(NoSecrets).unwrap();
+    session.deliver("/secret", &1).unwrap();
+    let answer = client
+        .send(&json!([{"channel": "/meta/disconnect", "clientId": id, "id": "d"}]))
+        .messages();
+    assert!(
+        !answer.iter().any(|m| m["channel"] == "/secret"),
+        "the session's extension deletes it"
+    );
+}
+
+#[test]
+fn what_a_policy_delivers_goes_through_the_servers_extensions() {
+    let sim = Sim::new(5);
+    let bayeux = sim.start(Bayeux::builder().policy(Preparing)).unwrap();
+    bayeux.add_extension(NoSecrets);
+    let client = Client::new(&sim, &bayeux);
+    let id = client.handshake();
+    let answer = client.send(&json!([connect(&id)])).messages();
+    assert!(!answer.iter().any(|m| m["channel"] == "/secret"), "{answer:?}");
+}
+
+#[test]
+fn replies_without_a_session_go_through_the_servers_extensions() {
+    let sim = Sim::new(5);
+    let bayeux = sim.start(Bayeux::builder().policy(Nobody)).unwrap();
+    let log = Log::default();
+    bayeux.add_extension(Seen(Arc::clone(&log)));
+    let client = Client::new(&sim, &bayeux);
+    client.send(&json!([{"channel": "/meta/handshake", "version": "1.0"}]));
+    client.send(
+        &json!([{"channel": "/meta/connect", "clientId": "00000000000000000000000000000000abcd"}]),
+    );
+    assert_eq!(*log.lock().unwrap(), [json!("/meta/handshake"), json!("/meta/connect")]);
+}
+
+#[test]
+fn what_an_extension_makes_of_ext_is_seen_by_the_built_in_ones() {
+    let (sim, bayeux) = world_with(|_| ());
+    bayeux.add_extension(Unwrapping);
+    let client = Client::new(&sim, &bayeux);
+    let id = client.handshake();
+    let answer = client.send(&json!([connect(&id)])).messages();
+    assert!(answer[0]["ext"]["timesync"].is_object(), "{answer:?}");
+}
+
+#[test]
+fn a_session_is_not_inactive_while_the_application_thinks() {
+    let (sim, bayeux) = world_with(|_| ());
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let session = the_session(&bayeux);
+    session.add_extension(Slow(sim.clone(), 3_000)).unwrap();
+    session.set_activity(Activity::of_client(Duration::from_millis(2_000))).unwrap();
+    let answer = client.post(&json!([publish(&id, "/a", 1)])).wait().messages();
+    assert_eq!(answer.last().unwrap()["successful"], true);
+}

@@ -1,0 +1,260 @@
+//! Local sessions at their edges: handlers that are stuck, hold their session, or are many; what is refused, deleted
+//! or too much.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bayeux_core::front::{
+    Bayeux, Extension, LocalSession, Policy, ServerMessage, SubscribeRequest,
+};
+use bayeux_core::{Config, Json, Message, Verdict};
+use cometd_testkit::sim::Sim;
+use serde_json::{Value, json};
+
+type Log = Arc<Mutex<Vec<Value>>>;
+
+fn world_with(change: impl FnOnce(&mut Config)) -> (Sim, Bayeux) {
+    let sim = Sim::new(5);
+    let mut config = Config::default();
+    change(&mut config);
+    let bayeux = sim.start(Bayeux::builder().config(config)).unwrap();
+    (sim, bayeux)
+}
+
+fn local(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
+    let bayeux = bayeux.clone();
+    sim.block_on(async move { bayeux.local_session().await }).unwrap()
+}
+
+fn noting(log: &Log) -> impl Fn(Arc<Message>) -> std::future::Ready<()> + Send + Sync + 'static {
+    let log = Arc::clone(log);
+    move |message| {
+        let note = json!([message.channel().as_str(), message.data().read::<Value>().unwrap()]);
+        log.lock().unwrap().push(note);
+        std::future::ready(())
+    }
+}
+
+struct Once(Mutex<u32>);
+
+impl Policy for Once {
+    async fn can_subscribe(&self, _r: SubscribeRequest) -> Verdict {
+        let mut n = self.0.lock().unwrap();
+        *n += 1;
+        Verdict::from(*n == 1)
+    }
+}
+
+struct NoReplies;
+
+impl Extension for NoReplies {
+    fn outgoing(&self, m: &mut ServerMessage<'_>) -> bool {
+        m.channel() != "/a" || m.reply().is_none()
+    }
+}
+
+#[test]
+fn it_gets_its_events_also_where_they_travel_with_connects_only() {
+    let (sim, bayeux) = world_with(|c| c.meta_connect_deliver_only = true);
+    let log = Log::default();
+    let me = local(&sim, &bayeux);
+    let (one, handler) = (me.clone(), noting(&log));
+    sim.block_on(async move { one.subscribe("/a", handler).await }).unwrap();
+    let b = bayeux.clone();
+    sim.block_on(async move { b.publish("/a", &1).await }).unwrap();
+    sim.advance(Duration::from_secs(100));
+    assert_eq!(*log.lock().unwrap(), [json!(["/a", 1])]);
+}
+
+#[test]
+fn it_acknowledges_nothing() {
+    let (sim, bayeux) = world_with(|_| ());
+    let log = Log::default();
+    let b = bayeux.clone();
+    let ext = Json::new(&json!({"ack": true})).ok();
+    let me = sim.block_on(async move { b.local_session_with(ext).await }).unwrap();
+    let (one, handler) = (me.clone(), noting(&log));
+    sim.block_on(async move { one.subscribe("/a", handler).await }).unwrap();
+    let b = bayeux.clone();
+    sim.block_on(async move { b.publish("/a", &1).await }).unwrap();
+    sim.advance(Duration::from_secs(100));
+    assert_eq!(*log.lock().unwrap(), [json!(["/a", 1])]);
+}
+
+#[test]
+fn handlers_that_use_their_session_come_to_their_end() {
+    let (sim, bayeux) = world_with(|c| c.limits.queue_messages = 5);
+    let log = Log::default();
+    let me = local(&sim, &bayeux);
+    let (echo, l, sleeper) = (me.clone(), Arc::clone(&log), sim.clone());
+    me.on_message("/n", move |m| {
+        let (echo, l, sleeper) = (echo.clone(), Arc::clone(&l), sleeper.clone());
+        async move {
+            sleeper.sleep(Duration::from_millis(100)).await;
+            let r = echo.publish("/out", &m.data()).await;
+            l.lock().unwrap().push(json!(r.is_ok()));
+        }
+    })
+    .unwrap();
+    let s = me.session().clone();
+    s.batch(|| {
+        for n in 0..4 {
+            s.deliver("/n", &n).unwrap();
+        }
+    })
+    .unwrap();
+    sim.settle();
+    s.batch(|| {
+        for n in 4..6 {
+            s.deliver("/n", &n).unwrap();
+        }
+    })
+    .unwrap();
+    sim.advance(Duration::from_secs(600));
+    assert!(me.session().exists(), "no overflow");
+    assert_eq!(log.lock().unwrap().len(), 6, "all handlers come to their end");
+}
+
+#[test]
+fn handlers_are_dropped_when_it_is_over() {
+    let (sim, bayeux) = world_with(|_| ());
+    let me = local(&sim, &bayeux);
+    let probe = Arc::new(());
+    let (echo, kept) = (me.clone(), Arc::clone(&probe));
+    me.on_message("/n", move |_| {
+        let _ = (&echo, &kept);
+        async {}
+    })
+    .unwrap();
+    let one = me.clone();
+    sim.block_on(async move { one.disconnect().await }).unwrap();
+    drop(me);
+    sim.settle();
+    assert_eq!((sim.tasks(), bayeux.stats().links), (1, 0));
+    assert_eq!(Arc::strong_count(&probe), 1, "the handler is kept alive by itself");
+}
+
+#[test]
+fn a_subscribe_that_is_refused_leaves_other_handlers_alone() {
+    let sim = Sim::new(5);
+    let bayeux = sim.start(Bayeux::builder().policy(Once(Mutex::new(0)))).unwrap();
+    let (log, other) = (Log::default(), Log::default());
+    let me = local(&sim, &bayeux);
+    let (one, handler) = (me.clone(), noting(&log));
+    sim.block_on(async move { one.subscribe("/a", handler).await }).unwrap();
+    let (one, handler) = (me.clone(), noting(&other));
+    assert!(sim.block_on(async move { one.subscribe("/a", handler).await }).is_err());
+    let b = bayeux.clone();
+    sim.block_on(async move { b.publish("/a", &1).await }).unwrap();
+    sim.settle();
+    assert_eq!(me.session().subscriptions().len(), 1);
+    assert_eq!(*log.lock().unwrap(), [json!(["/a", 1])]);
+}
+
+#[test]
+fn a_reply_that_an_extension_deletes_is_not_waited_for() {
+    let (sim, bayeux) = world_with(|_| ());
+    bayeux.add_extension(NoReplies);
+    let me = local(&sim, &bayeux);
+    let one = me.clone();
+    let asked = sim.spawn(async move { one.publish("/a", &1).await.is_ok() });
+    sim.advance(Duration::from_secs(3_600));
+    assert!(asked.is_over());
+}
+
+#[test]
+fn it_keeps_no_server_when_it_is_over() {
+    let probe = Arc::new(());
+    {
+        let (sim, bayeux) = world_with(|_| ());
+        let kept = Arc::clone(&probe);
+        bayeux.channel("/x").unwrap().on_message(move |_| {
+            let _ = &kept;
+            async {}
+        });
+        let me = local(&sim, &bayeux);
+        let echo = me.clone();
+        me.on_message("/n", move |_| {
+            let _ = &echo;
+            async {}
+        })
+        .unwrap();
+        let one = me.clone();
+        sim.block_on(async move { one.disconnect().await }).unwrap();
+        drop((me, bayeux));
+        sim.settle();
+        drop(sim);
+    }
+    assert_eq!(Arc::strong_count(&probe), 1);
+}
+
+#[test]
+fn a_stuck_handler_does_not_keep_a_draining_server() {
+    let (sim, bayeux) = world_with(|c| c.limits.queue_messages = 3);
+    let me = local(&sim, &bayeux);
+    me.on_message("/n", |_| std::future::pending()).unwrap();
+    let s = me.session().clone();
+    for _ in 0..2 {
+        s.batch(|| {
+            for n in 0..3 {
+                let _ = s.deliver("/n", &n);
+            }
+        })
+        .unwrap();
+        sim.settle();
+    }
+    bayeux.drain(Duration::ZERO);
+    sim.advance(Duration::from_secs(3_600));
+    assert_eq!(bayeux.stats().links, 0, "exists {}", me.session().exists());
+}
+
+#[test]
+fn a_stuck_handler_does_not_keep_a_session_that_was_ended() {
+    let (sim, bayeux) = world_with(|c| c.limits.queue_messages = 6);
+    let me = local(&sim, &bayeux);
+    me.on_message("/n", |_| std::future::pending()).unwrap();
+    let s = me.session().clone();
+    for _ in 0..2 {
+        s.batch(|| {
+            for n in 0..3 {
+                let _ = s.deliver("/n", &n);
+            }
+        })
+        .unwrap();
+        sim.settle();
+    }
+    s.disconnect().unwrap();
+    sim.advance(Duration::from_secs(36_000));
+    assert_eq!(bayeux.stats().sessions, 0);
+}
+
+#[test]
+fn one_that_overflows_leaves_nothing_behind() {
+    let (sim, bayeux) = world_with(|c| c.limits.queue_messages = 3);
+    let me = local(&sim, &bayeux);
+    let s = me.session().clone();
+    let _ = s.batch(|| {
+        for n in 0..5 {
+            let _ = s.deliver("/n", &n);
+        }
+    });
+    sim.advance(Duration::from_secs(3_600));
+    assert!(!s.exists());
+    assert_eq!((bayeux.stats().links, sim.tasks()), (0, 1));
+}
+
+#[test]
+fn the_bytes_that_wait_for_a_handler_are_bounded() {
+    let (sim, bayeux) = world_with(|c| {
+        c.limits.queue_bytes = 10_000;
+    });
+    let me = local(&sim, &bayeux);
+    me.on_message("/n", |_| std::future::pending()).unwrap();
+    let data = "x".repeat(5_000);
+    let mut taken = 0;
+    while taken < 5_000 && me.session().deliver("/n", &data).is_ok() {
+        taken += 1;
+        sim.settle();
+    }
+    assert!(taken * 5_000 < 1_000_000, "{} bytes are kept", taken * 5_000);
+}
