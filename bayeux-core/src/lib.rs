@@ -49,9 +49,10 @@ pub use message::{
 pub use options::ConfigError;
 pub use server::{
     Activity, Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe,
-    ChannelView, Command, Delivery, Denial, Event, Input, LinkInfo, ListenVerdict, Operation,
-    Output, Question, Receipt, Refusal, RemovedReason, ResumeCause, RuleList, Rules, Ruling,
-    Server, SessionView, Setup, Stats, Ticket, Timing, Verdict,
+    Census, ChannelView, Command, Delivery, Denial, Event, Figure, FigureKind, Input, Latencies,
+    LinkInfo, ListenVerdict, Operation, Output, Question, Receipt, Refusal, Removals,
+    RemovedReason, Replies, ResumeCause, RuleList, Rules, Ruling, Server, SessionState,
+    SessionView, Setup, Stats, Ticket, Timing, Verdict,
 };
 pub use time::{Time, WallTime};
 pub use transport::Transport;

@@ -18,6 +18,9 @@ macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident = $code:literal $text:literal;)*) => {
         impl BayeuxError {
             $($(#[$doc])* pub const $name: Self = Self::new($code, $text);)*
+
+            /// The last fields of all of them.
+            pub(crate) const TEXTS: &[&str] = &[$($text),*];
         }
     };
 }
@@ -72,6 +75,11 @@ impl BayeuxError {
     pub fn because(mut self, reason: &str) -> Self {
         self.reason = Some(reason.replace(':', ";").into());
         self
+    }
+
+    /// What the error is, such as `session_unknown`.
+    pub fn text(&self) -> &'static str {
+        self.text
     }
 
     /// The code in front, such as 402.

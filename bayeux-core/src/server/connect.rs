@@ -32,7 +32,10 @@ impl Server {
             return Step::Done(reply);
         }
         let was_connected = session.state == State::Connected;
-        session.state = State::Connected;
+        if !was_connected {
+            self.sessions.change(key, |session| session.state = State::Connected);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return Step::Done(reply) };
         session.client_interval = advice.and_then(|it| it.interval);
         session.advise |= advice.is_some();
         // A socket's events do not wait for the answer to a connect.
@@ -112,12 +115,13 @@ impl Server {
         let link = payload.link;
         let Some(key) = payload.session else { return };
         let is_socket = self.is_socket(link);
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.held = Some(link);
-        session.takes_place = !is_socket;
-        self.held += 1;
+        let Some(session) = self.sessions.get(key) else { return };
         let (session, timeout, browser) =
             (session.id, session.deadline.since(self.now), session.browser);
+        self.sessions.change(key, |session| {
+            session.held = Some(link);
+            session.takes_place = !is_socket;
+        });
         if let Some(it) = self.links.get_mut(&link) {
             match it.socket() {
                 Some(socket) => socket.hold(connect),
@@ -137,9 +141,8 @@ impl Server {
     /// Lets go of the held connect: the browser's place, the link. The session's deadline becomes
     /// its expiry.
     pub(super) fn release(&mut self, key: SessionKey, cause: ResumeCause) -> Option<LinkId> {
-        let session = self.sessions.get_mut(key)?;
-        let link = session.held.take()?;
-        self.held -= 1;
+        let link = self.sessions.change(key, |session| session.held.take())??;
+        let session = self.sessions.get(key)?;
         let browser = session.browser.filter(|_| session.takes_place);
         let session = session.id;
         if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {

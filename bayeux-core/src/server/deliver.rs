@@ -78,28 +78,28 @@ impl Server {
     }
 
     fn enqueue(&mut self, key: SessionKey, message: &Arc<Message>, manner: Manner) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let limits = &self.config.limits;
-        let lazy = manner.lazy.is_some();
-        let overflow = session.overflow.unwrap_or(manner.overflow);
-        let dropped = match session.queue.offer(Arc::clone(message), lazy, overflow, limits) {
+        let (limits, now) = (&self.config.limits, self.now);
+        let offered = self.sessions.change(key, |session| {
+            let overflow = session.overflow.unwrap_or(manner.overflow);
+            let (message, lazy) = (Arc::clone(message), manner.lazy.is_some());
+            (session.id, session.queue.offer(message, lazy, overflow, limits, now))
+        });
+        let Some((session, offered)) = offered else { return };
+        let displaced = match offered {
             Offered::Queued => 0,
             Offered::Displaced(count) => count,
             Offered::Dropped => {
                 self.stats.events_dropped += 1;
-                let session = session.id;
                 return self.tell(Event::EventsDropped { session, count: 1 });
             }
             Offered::Overflowed => {
-                self.stats.overflowed_sessions += 1;
                 return self.remove_session(key, RemovedReason::Overflowed);
             }
         };
         self.stats.events_queued += 1;
-        if dropped > 0 {
-            self.stats.events_dropped += dropped as u64;
-            let session = session.id;
-            self.tell(Event::EventsDropped { session, count: dropped });
+        if displaced > 0 {
+            self.stats.events_displaced += displaced as u64;
+            self.tell(Event::EventsDropped { session, count: displaced });
         }
         match manner.lazy {
             Some(at) => self.arm_lazy(key, at),
@@ -214,7 +214,10 @@ impl Server {
     }
 
     /// The replies are handed over now.
-    pub(super) fn leave(&self, replies: &mut [Reply]) {
+    pub(super) fn leave(&mut self, replies: &mut [Reply]) {
+        for reply in &*replies {
+            self.stats.replies.count(&reply.outcome);
+        }
         for timesync in replies.iter_mut().filter_map(|reply| reply.timesync.as_deref_mut()) {
             timesync.leave(self.now);
         }
@@ -241,10 +244,13 @@ impl Server {
         replies: &mut [Reply],
     ) -> (Events, Option<Flight>) {
         self.disarm_lazy(key);
-        let Some(session) = self.sessions.get_mut(key) else { return (Events::new(), None) };
-        let farewell = !session.is_live();
-        let (events, flight) = session.queue.take(if farewell { usize::MAX } else { bytes });
-        if session.queue.is_acknowledged() && !farewell {
+        let Some(session) = self.sessions.get(key) else { return (Events::new(), None) };
+        let (farewell, acknowledged) = (!session.is_live(), session.queue.is_acknowledged());
+        let bytes = if farewell { usize::MAX } else { bytes };
+        let Some((events, flight)) = self.take_from_queue(key, bytes) else {
+            return (Events::new(), None);
+        };
+        if acknowledged && !farewell {
             for reply in &mut *replies {
                 if reply.answers(Verb::Connect) && reply.is_successful() {
                     reply.ack = Some(AckReply::Batch(flight.number()));
@@ -263,15 +269,29 @@ impl Server {
         (events, Some(flight))
     }
 
+    /// Takes events out of a session's queue, and notes how long they have waited.
+    pub(super) fn take_from_queue(
+        &mut self,
+        key: SessionKey,
+        bytes: usize,
+    ) -> Option<(Events, Flight)> {
+        let (now, waits) = (self.now, &mut self.stats.delivery);
+        self.sessions.change(key, |session| {
+            session.queue.take(bytes, |queued| waits.record(now.since(queued)))
+        })
+    }
+
     /// The flight's parcel is out, or was lost.
     pub(super) fn land(&mut self, key: SessionKey, flight: Flight, delivered: bool) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if delivered {
-            session.queue.confirm(flight);
-        } else {
-            let returned = session.queue.fail(flight);
-            self.stats.events_returned += returned as u64;
-        }
+        let returned = self.sessions.change(key, |session| {
+            if delivered {
+                session.queue.confirm(flight);
+                0
+            } else {
+                session.queue.fail(flight)
+            }
+        });
+        self.stats.events_returned += returned.unwrap_or(0) as u64;
     }
 
     /// What became of a parcel.

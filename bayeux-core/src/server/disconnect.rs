@@ -16,12 +16,12 @@ impl Server {
         // The payload's own answer is none that the session is owed: it must not take the farewell
         // from a connect that is still being decided about.
         if let Some(key) = payload.session.take() {
-            if let Some(session) = self.sessions.get_mut(key) {
-                if !session.delivers_with_connect_only() {
-                    payload.last_events = session.queue.take(usize::MAX).0;
-                    // What is on its way elsewhere and comes back would come behind these.
-                    session.queue.clear();
-                }
+            let session = self.sessions.get(key);
+            if session.is_some_and(|session| !session.delivers_with_connect_only()) {
+                let taken = self.take_from_queue(key, usize::MAX);
+                payload.last_events = taken.map(|(events, _)| events).unwrap_or_default();
+                // What is on its way elsewhere and comes back would come behind these.
+                self.sessions.change(key, |session| session.queue.clear());
             }
             self.remove_session(key, RemovedReason::Disconnected);
         }
@@ -30,15 +30,17 @@ impl Server {
 
     /// Ends a session: answers its held connect, ends its subscriptions, tells the application.
     pub(super) fn remove_session(&mut self, key: SessionKey, reason: RemovedReason) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get(key) else { return };
         if session.state == State::Farewell {
             // The application was told; what is left is the end of the wait for the client.
             return self.forget(key);
         }
-        let id = session.id;
+        let (id, is_held) = (session.id, session.held.is_some());
+        self.stats.removed.count(reason, session.state());
         if matches!(reason, RemovedReason::DisconnectedByServer | RemovedReason::Inactive) {
             if let Ok(channel) = ChannelName::parse(Verb::Disconnect.channel()) {
-                session.queue.push(Arc::new(Message::disconnect(channel)), false);
+                let (message, now) = (Arc::new(Message::disconnect(channel)), self.now);
+                self.sessions.change(key, |session| session.queue.push(message, false, now));
             }
         }
         let last_events = match reason {
@@ -46,11 +48,8 @@ impl Server {
             RemovedReason::Disconnected
             | RemovedReason::DisconnectedByServer
             | RemovedReason::Inactive => {
-                if session.held.is_some() {
-                    session.queue.take(usize::MAX).0
-                } else {
-                    Events::new()
-                }
+                let taken = is_held.then(|| self.take_from_queue(key, usize::MAX)).flatten();
+                taken.map(|(events, _)| events).unwrap_or_default()
             }
         };
         let answered = self.resume_with(key, ResumeCause::Removed, |answering| {
@@ -84,10 +83,10 @@ impl Server {
         if waits_for_client {
             self.disarm_lazy(key);
             self.unwatch(key);
-            if let Some(session) = self.sessions.get_mut(key) {
+            self.sessions.change(key, |session| {
                 session.state = State::Farewell;
                 session.batches = 0;
-            }
+            });
             self.wake(key);
         } else {
             self.forget(key);
@@ -111,6 +110,7 @@ impl Server {
         self.disarm_lazy(key);
         self.unwatch(key);
         if let Some(session) = self.sessions.remove(key) {
+            self.stats.events_lost += session.queue.unsent() as u64;
             self.timers.disarm(session.armed, TimerKey::Session(key));
             if let Some(link) = session.socket {
                 self.unbind(link);

@@ -115,6 +115,7 @@ impl Server {
         payload.owner = Some(id);
         self.attach(key, payload.link);
         self.start_expiry(key);
+        self.stats.added_sessions += 1;
         self.tell(Event::SessionAdded { session: id, link: payload.link });
         self.set_up(key, setup);
         if self.sessions.get(key).is_none() {

@@ -16,6 +16,7 @@
 //! - `command`, `drain`: what the application wants.
 //! - `input`, `output`, `question`, `event`, `stats`, `view`: the words of the interface.
 
+mod census;
 mod channels;
 mod command;
 mod connect;
@@ -23,10 +24,12 @@ mod deliver;
 mod disconnect;
 mod drain;
 mod event;
+mod figures;
 mod handshake;
 mod input;
 mod keyed;
 mod keys;
+mod latency;
 mod link;
 mod output;
 mod payload;
@@ -56,8 +59,11 @@ use questions::Questions;
 use session::Sessions;
 use timers::{TimerKey, Timers};
 
+pub use census::{Census, SessionState};
 pub use event::{Event, RemovedReason, ResumeCause};
+pub use figures::{Figure, FigureKind};
 pub use input::{Command, Input, Receipt, Timing};
+pub use latency::Latencies;
 pub use link::LinkInfo;
 pub use output::{Output, Refusal};
 pub use question::{
@@ -66,7 +72,7 @@ pub use question::{
 };
 pub use rules::{RuleList, Rules, Ruling};
 pub use setup::{Activity, Delivery, Setup};
-pub use stats::Stats;
+pub use stats::{Removals, Replies, Stats};
 pub use view::{ChannelView, SessionView};
 
 use crate::config::Config;
@@ -98,7 +104,6 @@ pub struct Server {
     fan_outs: u64,
     /// Room for the subscribers of one fan-out, kept between them.
     reached: Vec<SessionKey>,
-    held: usize,
     sockets: usize,
     stats: Stats,
 }
@@ -150,7 +155,6 @@ impl Server {
             draining: None,
             fan_outs: 0,
             reached: Vec::new(),
-            held: 0,
             sockets: 0,
             stats: Stats::default(),
         })
@@ -214,11 +218,12 @@ impl Server {
     pub fn stats(&self) -> Stats {
         Stats {
             sessions: self.sessions.len(),
+            census: *self.sessions.census(),
             browsers: self.sessions.browsers(),
             channels: self.channels.len(),
             links: self.links.len(),
             questions: self.questions.len(),
-            held: self.held,
+            held: self.sessions.census().held_connects(),
             sockets: self.sockets,
             ..self.stats
         }
@@ -258,7 +263,6 @@ impl Server {
                 let most = self.config.max_processing.map(|most| session.heard + most);
                 return self.set_deadline(key, most.map_or(at, |most| most.min(at)));
             }
-            self.stats.expired_sessions += u64::from(session.is_live());
             self.remove_session(key, RemovedReason::Expired);
         }
     }

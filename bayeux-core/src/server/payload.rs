@@ -323,7 +323,7 @@ impl Server {
         {
             return;
         }
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get(key) else { return };
         if request.client != Some(session.id) || !session.queue.is_acknowledged() {
             return;
         }
@@ -335,8 +335,8 @@ impl Server {
             Some(AckField::Received(batch)) => batch,
             Some(AckField::Wanted) | None => 0,
         };
-        let again = session.queue.acknowledge(received);
-        self.stats.events_returned += again as u64;
+        let again = self.sessions.change(key, |session| session.queue.acknowledge(received));
+        self.stats.events_returned += again.unwrap_or(0) as u64;
     }
 
     /// The live session that `request` belongs to, or what to advise its client.
@@ -404,11 +404,13 @@ impl Server {
         if connect && !is_socket {
             self.leave_socket(key);
         }
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get(key) else { return };
         let stays = session.socket.is_some() && !is_socket;
         if session.transport != transport && !stays {
-            session.transport = transport;
-            session.advise = true;
+            self.sessions.change(key, |session| {
+                session.transport = transport;
+                session.advise = true;
+            });
         }
         if is_socket {
             self.attach(key, link);

@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 use crate::channel::{ChannelName, Overflow};
 use crate::limits::Limits;
 use crate::message::{Events, Message};
+use crate::time::Time;
 
 /// The number of a response that carried events of one session; zero is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,6 +59,8 @@ struct Slot {
     /// The response that took the event: the latest one, and meaningful in the sent part only; with
     /// acknowledgements the first one.
     flight: Flight,
+    /// When the event was queued.
+    queued: Time,
 }
 
 impl Slot {
@@ -143,6 +146,7 @@ impl Queue {
         lazy: bool,
         policy: Overflow,
         limits: &Limits,
+        now: Time,
     ) -> Offered {
         let cost = message.cost();
         let mut displaced = 0;
@@ -163,16 +167,16 @@ impl Queue {
             self.remove(victim);
             displaced += 1;
         }
-        self.push(message, lazy);
+        self.push(message, lazy, now);
         if displaced == 0 { Offered::Queued } else { Offered::Displaced(displaced) }
     }
 
     /// Queues `message` whatever the bounds say.
-    pub(super) fn push(&mut self, message: Arc<Message>, lazy: bool) {
+    pub(super) fn push(&mut self, message: Arc<Message>, lazy: bool, now: Time) {
         self.bytes += message.cost();
         self.urgent |= !lazy;
         self.pushed = self.pushed.wrapping_add(1);
-        let slot = Slot { message, number: self.pushed, flight: Flight::NONE };
+        let slot = Slot { message, number: self.pushed, flight: Flight::NONE, queued: now };
         if let Some(latest) = &mut self.latest {
             latest.push(&slot);
         }
@@ -209,7 +213,8 @@ impl Queue {
 
     /// Takes unsent events for a response: the first, and those behind it that fit into `bytes`
     /// together with it. What does not fit is urgent, lazy or not: it would have left by now.
-    pub(super) fn take(&mut self, bytes: usize) -> (Events, Flight) {
+    /// `first` is told when the events were queued that are taken for the first time.
+    pub(super) fn take(&mut self, bytes: usize, mut first: impl FnMut(Time)) -> (Events, Flight) {
         self.latest = None;
         self.flight = self.flight.next();
         let (flight, keep_first) = (self.flight, self.acknowledged);
@@ -224,6 +229,9 @@ impl Queue {
                 fits
             })
             .map(|slot| {
+                if slot.flight == Flight::NONE {
+                    first(slot.queued);
+                }
                 if !keep_first || slot.flight == Flight::NONE {
                     slot.flight = flight;
                 }
@@ -339,6 +347,11 @@ impl Queue {
         self.sent < self.slots.len()
     }
 
+    /// Unsent events.
+    pub(super) fn unsent(&self) -> usize {
+        self.slots.len() - self.sent
+    }
+
     /// Events in the queue, sent ones included.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
@@ -377,7 +390,7 @@ mod tests {
 
     fn queue(data: impl IntoIterator<Item = u32>) -> Queue {
         let mut queue = Queue::default();
-        data.into_iter().for_each(|data| queue.push(message("/a", data), false));
+        data.into_iter().for_each(|data| queue.push(message("/a", data), false, Time::ZERO));
         queue
     }
 
@@ -388,14 +401,14 @@ mod tests {
     #[test]
     fn confirmed_events_leave_and_failed_ones_come_back_in_order() {
         let mut queue = queue([1, 2]);
-        let (_, first) = queue.take(usize::MAX);
-        queue.push(message("/a", 3), false);
-        let (_, second) = queue.take(usize::MAX);
-        queue.push(message("/a", 4), false);
+        let (_, first) = queue.take(usize::MAX, |_| ());
+        queue.push(message("/a", 3), false, Time::ZERO);
+        let (_, second) = queue.take(usize::MAX, |_| ());
+        queue.push(message("/a", 4), false, Time::ZERO);
         assert_eq!(queue.fail(first), 2);
         queue.confirm(second);
         assert_eq!(queue.len(), 3);
-        let (events, third) = queue.take(usize::MAX);
+        let (events, third) = queue.take(usize::MAX, |_| ());
         assert_eq!(data(&events), ["1", "2", "4"]);
         queue.confirm(third);
         assert_eq!((queue.len(), queue.bytes()), (0, 0));
@@ -405,13 +418,13 @@ mod tests {
     fn flights_fail_in_any_order() {
         for swapped in [false, true] {
             let mut queue = queue([1, 2]);
-            let (_, first) = queue.take(usize::MAX);
-            queue.push(message("/a", 3), false);
-            let (_, second) = queue.take(usize::MAX);
-            queue.push(message("/a", 4), false);
+            let (_, first) = queue.take(usize::MAX, |_| ());
+            queue.push(message("/a", 3), false, Time::ZERO);
+            let (_, second) = queue.take(usize::MAX, |_| ());
+            queue.push(message("/a", 4), false, Time::ZERO);
             let (one, other) = if swapped { (second, first) } else { (first, second) };
             assert_eq!(queue.fail(one) + queue.fail(other), 3);
-            assert_eq!(data(&queue.take(usize::MAX).0), ["1", "2", "3", "4"]);
+            assert_eq!(data(&queue.take(usize::MAX, |_| ()).0), ["1", "2", "3", "4"]);
             assert_eq!(queue.fail(one), 0, "a flight fails only once");
         }
     }
@@ -419,11 +432,11 @@ mod tests {
     #[test]
     fn only_lazy_events_are_not_urgent_until_they_are_overdue() {
         let mut queue = Queue::default();
-        queue.push(message("/a", 1), true);
+        queue.push(message("/a", 1), true, Time::ZERO);
         assert!(!queue.is_urgent());
         assert!(queue.hurry());
         assert!(queue.is_urgent());
-        queue.take(usize::MAX);
+        queue.take(usize::MAX, |_| ());
         assert!(!queue.is_urgent());
         assert!(!queue.hurry(), "nothing is left to hurry");
     }
@@ -439,10 +452,10 @@ mod tests {
         ];
         for (policy, offered, left) in table {
             let mut queue = queue([1]);
-            queue.push(message("/b", 2), false);
-            queue.push(message("/a", 3), false);
-            assert_eq!(queue.offer(message("/b", 9), false, policy, &limits), offered);
-            assert_eq!(data(&queue.take(usize::MAX).0), left, "{policy:?}");
+            queue.push(message("/b", 2), false, Time::ZERO);
+            queue.push(message("/a", 3), false, Time::ZERO);
+            assert_eq!(queue.offer(message("/b", 9), false, policy, &limits, Time::ZERO), offered);
+            assert_eq!(data(&queue.take(usize::MAX, |_| ()).0), left, "{policy:?}");
         }
     }
 
@@ -459,10 +472,10 @@ mod tests {
                 naive.remove(naive.iter().position(|(it, _)| it == channel).unwrap_or(0));
             }
             naive.push((channel.to_string(), data));
-            queue.offer(message(channel, data), false, Overflow::KeepLatest, &limits);
+            queue.offer(message(channel, data), false, Overflow::KeepLatest, &limits, Time::ZERO);
             if seed >> 16 & 0x7f == 0 {
                 // What is sent and comes back is where it was.
-                let (_, flight) = queue.take((seed >> 8 & 0x7ff) as usize);
+                let (_, flight) = queue.take((seed >> 8 & 0x7ff) as usize, |_| ());
                 queue.fail(flight);
             }
             let queued: Vec<_> = queue
@@ -481,34 +494,41 @@ mod tests {
         let limits = Limits { queue_bytes: 1, ..Limits::default() };
         let mut queue = Queue::default();
         let policy = Overflow::Remove;
-        assert_eq!(queue.offer(message("/a", 1), false, policy, &limits), Offered::Queued);
-        assert_eq!(queue.offer(message("/a", 2), false, policy, &limits), Offered::Overflowed);
+        assert_eq!(
+            queue.offer(message("/a", 1), false, policy, &limits, Time::ZERO),
+            Offered::Queued
+        );
+        assert_eq!(
+            queue.offer(message("/a", 2), false, policy, &limits, Time::ZERO),
+            Offered::Overflowed
+        );
     }
 
     #[test]
     fn what_is_on_its_way_is_not_displaced() {
         let limits = Limits { queue_messages: 1, ..Limits::default() };
         let mut queue = queue([1]);
-        let (_, flight) = queue.take(usize::MAX);
-        let offered = queue.offer(message("/a", 2), false, Overflow::DropOldest, &limits);
+        let (_, flight) = queue.take(usize::MAX, |_| ());
+        let offered =
+            queue.offer(message("/a", 2), false, Overflow::DropOldest, &limits, Time::ZERO);
         assert_eq!(offered, Offered::Dropped);
         assert_eq!(queue.fail(flight), 1);
-        assert_eq!(data(&queue.take(usize::MAX).0), ["1"]);
+        assert_eq!(data(&queue.take(usize::MAX, |_| ()).0), ["1"]);
     }
 
     #[test]
     fn a_part_is_taken_up_to_so_many_bytes_and_at_least_one_event() {
         let mut queue = queue([1, 2]);
-        queue.push(message("/a", 3), true);
+        queue.push(message("/a", 3), true, Time::ZERO);
         let cost = queue.bytes() / 3;
-        let (events, first) = queue.take(2 * cost);
+        let (events, first) = queue.take(2 * cost, |_| ());
         assert_eq!(data(&events), ["1", "2"]);
         assert!(queue.is_urgent(), "what stayed behind would have left, too");
-        let (events, second) = queue.take(1);
+        let (events, second) = queue.take(1, |_| ());
         assert_eq!(data(&events), ["3"]);
         assert!(!queue.is_urgent());
         assert_eq!(queue.fail(first), 2);
         queue.confirm(second);
-        assert_eq!(data(&queue.take(usize::MAX).0), ["1", "2"]);
+        assert_eq!(data(&queue.take(usize::MAX, |_| ()).0), ["1", "2"]);
     }
 }

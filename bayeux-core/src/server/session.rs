@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::census::{Census, SessionState, Share};
 use super::keyed::{Keyed, Map};
 use super::keys::{ChannelKey, SessionKey};
 use super::queue::Queue;
@@ -28,6 +29,7 @@ pub(super) enum State {
     Farewell,
 }
 
+/// `state`, `transport`, `queue` and `held` change in [`Sessions::change`] only: they are counted.
 pub(super) struct Session {
     pub(super) id: SessionId,
     /// The browser that made the session; `None` if it was made over a WebSocket.
@@ -135,6 +137,17 @@ impl Session {
         }
     }
 
+    /// What the session is doing.
+    pub(super) fn state(&self) -> SessionState {
+        match self.state {
+            State::Farewell => SessionState::Ended,
+            // It does not connect, but is there.
+            _ if self.held.is_some() || self.transport == Transport::Local => SessionState::Held,
+            State::Handshaken => SessionState::Handshaken,
+            State::Connected => SessionState::Waiting,
+        }
+    }
+
     fn overridden<T>(&self, pick: impl FnOnce(&Overrides) -> Option<T>) -> Option<T> {
         self.overrides.as_deref().and_then(pick)
     }
@@ -212,6 +225,7 @@ pub(super) struct Sessions {
     table: slotmap::SlotMap<SessionKey, Session>,
     by_id: Map<SessionId, SessionKey>,
     browsers: Map<BrowserId, Browser>,
+    census: Census,
 }
 
 /// What is shared by the sessions of one cookie.
@@ -228,6 +242,7 @@ impl Sessions {
             table: slotmap::SlotMap::with_key(),
             by_id: Map::with_hasher(Keyed::new(entropy)),
             browsers: Map::with_hasher(Keyed::new(entropy)),
+            census: Census::default(),
         }
     }
 
@@ -243,6 +258,25 @@ impl Sessions {
         self.table.get_mut(key)
     }
 
+    /// Changes what is counted of a session.
+    pub(super) fn change<T>(
+        &mut self,
+        key: SessionKey,
+        change: impl FnOnce(&mut Session) -> T,
+    ) -> Option<T> {
+        let session = self.table.get_mut(key)?;
+        let before = Share::of(session);
+        let changed = change(session);
+        self.census.remove(before);
+        self.census.add(Share::of(session));
+        Some(changed)
+    }
+
+    /// How many there are of each kind, and what is queued for them.
+    pub(super) fn census(&self) -> &Census {
+        &self.census
+    }
+
     /// The session of this id, farewells included.
     pub(super) fn find(&self, id: SessionId) -> Option<SessionKey> {
         self.by_id.get(&id).copied()
@@ -255,6 +289,7 @@ impl Sessions {
 
     pub(super) fn insert(&mut self, session: Session) -> SessionKey {
         let (id, browser) = (session.id, session.browser);
+        self.census.add(Share::of(&session));
         let key = self.table.insert(session);
         self.by_id.insert(id, key);
         if let Some(browser) = browser {
@@ -265,6 +300,7 @@ impl Sessions {
 
     pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let session = self.table.remove(key)?;
+        self.census.remove(Share::of(&session));
         self.by_id.remove(&session.id);
         if let Some(id) = session.browser {
             if let Some(browser) = self.browsers.get_mut(&id) {

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Server;
+use super::census::SessionState;
 use super::channels::Channel;
 use super::session::{Session, State};
 use crate::channel::{ChannelSettings, Pattern};
@@ -35,6 +36,11 @@ impl SessionView<'_> {
     /// Whether there was a connect since the handshake.
     pub fn is_connected(&self) -> bool {
         self.session.state == State::Connected
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> SessionState {
+        self.session.state()
     }
 
     /// Whether a connect is held.

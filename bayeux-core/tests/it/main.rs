@@ -17,5 +17,6 @@ mod sessions;
 mod socket_life;
 mod socket_moves;
 mod sockets;
+mod stats;
 mod storm;
 mod tidy;

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bayeux_core::{
-    Activity, Answer, BrowserId, ChannelSettings, Command, Decoder, Input, LinkId, LinkInfo,
-    ListenVerdict, Output, Parcel, Question, RuleList, Ruling, SessionId, Setup, Transport,
-    Verdict,
+    Activity, Answer, BrowserId, Census, ChannelSettings, Command, Decoder, Input, LinkId,
+    LinkInfo, ListenVerdict, Output, Parcel, Question, Removals, RuleList, Ruling, SessionId,
+    SessionState, SessionView, Setup, Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -270,7 +270,7 @@ impl Storm {
 
     /// The next number is owed to these sessions. What is due happens before it is looked who they
     /// are, as it will happen before the message is queued.
-    fn foretell(&mut self, who: impl Fn(&bayeux_core::SessionView<'_>) -> bool) {
+    fn foretell(&mut self, who: impl Fn(&SessionView<'_>) -> bool) {
         let number = self.number();
         self.bench.input(Input::Tick);
         let reached = self.bench.server.sessions().filter(who);
@@ -330,6 +330,21 @@ impl Storm {
         }
         let (stats, server) = (self.bench.server.stats(), &self.bench.server);
         assert_eq!(stats.held, server.sessions().filter(|it| it.is_held()).count());
+        for (transport, state, count) in stats.census.all() {
+            let alike = |it: &SessionView<'_>| (it.transport(), it.state()) == (transport, state);
+            let expected = match state {
+                SessionState::Ended => continue,
+                _ => server.sessions().filter(alike).count(),
+            };
+            assert_eq!(count, expected, "{transport:?} {state:?}");
+        }
+        let counted: usize = stats.census.all().map(|(_, _, count)| count).sum();
+        assert_eq!(counted, stats.sessions, "each session is counted once");
+        if server.sessions().count() == stats.sessions {
+            // Nobody waits to be told of the end.
+            let queued: usize = server.sessions().map(|it| it.queue_bytes()).sum();
+            assert_eq!(stats.census.queue_bytes(), queued);
+        }
         assert!(stats.links >= self.open.len(), "what is open is known");
         assert!(stats.questions <= self.questions.len().min(8 + 4) && stats.sessions < CLIENTS);
         assert!(server.sessions().all(|it| it.queue_messages() <= QUEUE));
@@ -466,6 +481,14 @@ fn whatever_happens_nothing_is_lost_doubled_or_left_behind() {
         let stats = storm.bench.server.stats();
         let gauges = [stats.sessions, stats.browsers, stats.channels, stats.links, stats.questions];
         assert_eq!(gauges, [0; 5], "nothing is left behind");
+        assert_eq!(stats.census, Census::default());
+        assert_eq!(stats.added_sessions, removals(&stats.removed), "each has ended for a reason");
         assert_eq!(storm.bench.server.poll_timeout(), None);
     }
+}
+
+fn removals(removed: &Removals) -> u64 {
+    let Removals { disconnected, disconnected_by_server, expired, .. } = removed;
+    let Removals { expired_unconnected, overflowed, inactive, .. } = removed;
+    disconnected + disconnected_by_server + expired + expired_unconnected + overflowed + inactive
 }

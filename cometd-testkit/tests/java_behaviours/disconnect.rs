@@ -119,6 +119,6 @@ fn b094_a_farewell_that_nobody_takes_is_forgotten() {
     assert_eq!(world.bayeux.stats().sessions, 1);
     world.pass(2_000);
     assert_eq!(world.bayeux.stats().sessions, 0);
-    assert_eq!(world.bayeux.stats().expired_sessions, 0, "it was disconnected");
+    assert_eq!(world.bayeux.stats().removed.expired, 0, "it was disconnected");
     assert_eq!(peer.connect(), json!([unknown()]));
 }

@@ -36,7 +36,7 @@ fn b070_a_client_that_vanishes_with_a_held_connect() {
     held.lose();
     lives_for(&world, &peer, 2_000);
     assert_eq!(removed.take(), [RemovedReason::Expired; 2]);
-    assert_eq!(world.bayeux.stats().expired_sessions, 2);
+    assert_eq!(world.bayeux.stats().removed.expired, 2);
 }
 
 #[test]

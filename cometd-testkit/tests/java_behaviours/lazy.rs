@@ -166,5 +166,5 @@ fn b154_a_queue_is_bounded_in_bytes_too() {
     assert!(session.exists(), "a single event always fits");
     session.deliver("/q", &1).unwrap();
     assert!(!session.exists());
-    assert_eq!(world.bayeux.stats().overflowed_sessions, 1);
+    assert_eq!(world.bayeux.stats().removed.overflowed, 1);
 }
