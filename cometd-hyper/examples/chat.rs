@@ -1,4 +1,5 @@
-//! The chat on tokio and hyper: a page at `/`, Bayeux at `/cometd`.
+//! The chat on tokio and hyper: a page at `/`, Bayeux at `/cometd`, figures for Prometheus at
+//! `/metrics`.
 //!
 //! What the chat does is in `cometd_testkit::chat`; here is what hosting it takes.
 
@@ -14,10 +15,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use clap::Parser;
 use cometd_hyper::bayeux_core::Config;
+use cometd_hyper::bayeux_core::front::Metrics;
 use cometd_hyper::{Bayeux, ServeOptions, serve_with, start};
 use cometd_testkit::chat::{self, SECURITY_POLICY};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tower_service::Service;
 use tracing_subscriber::EnvFilter;
@@ -62,6 +65,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let bayeux = chat::build(Bayeux::builder().config(config), Arc::new(clock), start)?;
 
+    let delivery = Matcher::Full(String::from("bayeux_delivery_seconds"));
+    let figures = Figures {
+        prometheus: PrometheusBuilder::new()
+            .set_buckets_for_metric(delivery, &Metrics::bounds())?
+            .install_recorder()?,
+        metrics: Metrics::new(bayeux.clone()),
+    };
+
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}; try --listen", options.listen))?;
@@ -72,13 +83,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
             std::future::pending().await
         }
     };
-    serve_with(listener, bayeux, Page, ServeOptions::default(), shutdown).await?;
+    let page = Page { figures: Arc::new(figures) };
+    serve_with(listener, bayeux, page, ServeOptions::default(), shutdown).await?;
     Ok(())
 }
 
-/// Serves the page's files.
+/// What a dashboard needs.
+struct Figures {
+    metrics: Metrics,
+    prometheus: PrometheusHandle,
+}
+
+impl Figures {
+    fn render(&self) -> String {
+        self.metrics.update();
+        self.prometheus.render()
+    }
+}
+
+/// Serves the page's files, and the figures to everybody: where the chat is not for friends only,
+/// these belong on an address that only Prometheus can reach.
 #[derive(Clone)]
-struct Page;
+struct Page {
+    figures: Arc<Figures>,
+}
 
 impl<B> Service<Request<B>> for Page {
     type Response = Response<Full<Bytes>>;
@@ -90,8 +118,12 @@ impl<B> Service<Request<B>> for Page {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let response = Response::builder();
-        let response = match chat::asset(request.uri().path()) {
+        let (path, response) = (request.uri().path(), Response::builder());
+        let response = match chat::asset(path) {
+            None if path == "/metrics" => response
+                .header(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
+                .header(header::CACHE_CONTROL, "no-store")
+                .body(Full::from(self.figures.render())),
             Some(asset) => response
                 .header(header::CONTENT_TYPE, asset.content_type)
                 .header(header::CONTENT_SECURITY_POLICY, SECURITY_POLICY)

@@ -197,11 +197,22 @@ impl Drop for InProgress {
     }
 }
 
+/// Remote calls as plain numbers; see [`Bayeux::call_stats`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct CallStats {
+    /// Calls in progress now: not answered, or with a handler that is not done.
+    pub open: usize,
+    /// Calls refused at `limits.calls` or `limits.session_calls`.
+    pub refused: u64,
+}
+
 /// How many calls are in progress. Sessions without any are not in the map, and those that are gone
 /// stay in it until their last call is done.
 #[derive(Default)]
 pub(super) struct Calls {
     all: usize,
+    refused: u64,
     by_session: BTreeMap<SessionId, usize>,
 }
 
@@ -210,11 +221,16 @@ impl Calls {
     fn begin(&mut self, session: SessionId, limits: &Limits) -> bool {
         let own = self.by_session.get(&session).copied().unwrap_or_default();
         if self.all >= limits.calls || own >= limits.session_calls {
+            self.refused += 1;
             return false;
         }
         self.all += 1;
         self.by_session.insert(session, own + 1);
         true
+    }
+
+    pub(super) fn stats(&self) -> CallStats {
+        CallStats { open: self.all, refused: self.refused }
     }
 
     fn end(&mut self, session: SessionId) {
@@ -247,5 +263,6 @@ mod tests {
             calls.end(session(digit));
         }
         assert_eq!((calls.all, calls.by_session.len()), (0, 0));
+        assert_eq!(calls.stats(), CallStats { open: 0, refused: 2 });
     }
 }

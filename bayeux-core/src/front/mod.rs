@@ -15,7 +15,8 @@
 //! | be a client yourself | [`Bayeux::local_session`] |
 //! | decide how a session begins | [`HandshakeRequest::session`], [`NewSession`] |
 //! | know who is here | [`Bayeux::sessions`], [`Session`], [`Session::set_attribute`] |
-//! | know what happens | [`Bayeux::on_event`], [`Session::on_removed`], [`Bayeux::stats`] |
+//! | know what happens | [`Bayeux::on_event`], [`Session::on_removed`] |
+//! | know how much happens | [`Bayeux::stats`], [`Bayeux::figures`]; with the feature `metrics` also `Metrics` |
 //! | end | [`Bayeux::drain`] |
 //!
 //! A [`Bayeux`] is a cheap handle on a server: the machine behind a lock. The adapters feed it HTTP
@@ -47,6 +48,8 @@ mod extension;
 mod guard;
 mod listener;
 mod local;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod notice;
 mod passage;
 mod policy;
@@ -71,7 +74,7 @@ pub use authorizer::{
 };
 pub use binary::Binary;
 pub use call::Call;
-pub use caller::Caller;
+pub use caller::{CallStats, Caller};
 pub use channel::Channel;
 pub use context::{Context, PeerAddr};
 pub use error::Error;
@@ -79,6 +82,8 @@ pub use exchange::Receipt;
 pub use extension::{ClientMessage, Extension, ExtensionId, ServerMessage};
 pub use listener::{Flow, Incoming, IntoFlow, ListenerId};
 pub use local::LocalSession;
+#[cfg(feature = "metrics")]
+pub use metrics::Metrics;
 pub use notice::Notice;
 use notice::RemovedHandler;
 pub use policy::{
@@ -97,7 +102,7 @@ use crate::http::{HttpConfig, Mapper};
 use crate::id::SessionId;
 use crate::message::{Message, Parcel};
 use crate::options::ConfigError;
-use crate::server::{Command, Input, Rules, Server, Stats};
+use crate::server::{Command, Figure, Input, Rules, Server, Stats};
 use crate::time::{Time, WallTime};
 use crate::transport::Transport;
 
@@ -337,9 +342,27 @@ impl Bayeux {
         &self.shared.config
     }
 
-    /// Counters and gauges.
+    /// Counters and gauges. This takes a moment under the server's lock, however much there is to
+    /// count.
     pub fn stats(&self) -> Stats {
         self.with_server(Server::stats)
+    }
+
+    /// How many remote calls there are.
+    pub fn call_stats(&self) -> CallStats {
+        self.lock().calls.stats()
+    }
+
+    /// [`Bayeux::stats`] and [`Bayeux::call_stats`] under the names that monitoring systems give
+    /// them. The histogram [`Stats::delivery`] is not among them.
+    pub fn figures(&self) -> Vec<Figure> {
+        let (stats, calls) = self.all_stats();
+        figures(&stats, calls)
+    }
+
+    fn all_stats(&self) -> (Stats, CallStats) {
+        let state = self.lock();
+        (state.server.stats(), state.calls.stats())
     }
 
     /// Prepares for the end: held connects are answered, none is held from here on, no session is
@@ -506,4 +529,15 @@ impl fmt::Debug for Bayeux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bayeux").finish_non_exhaustive()
     }
+}
+
+fn figures(stats: &Stats, calls: CallStats) -> Vec<Figure> {
+    let mut figures = stats.figures();
+    figures.push(Figure::gauge("bayeux_calls", "Remote calls in progress.", calls.open));
+    figures.push(Figure::counter(
+        "bayeux_calls_refused_total",
+        "Remote calls refused because there were too many.",
+        calls.refused,
+    ));
+    figures
 }

@@ -6,6 +6,7 @@ mod callers;
 mod calls;
 mod chat;
 mod extension_edges;
+mod figures;
 mod handlers;
 mod local;
 mod local_edges;
