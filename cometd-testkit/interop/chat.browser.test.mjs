@@ -202,6 +202,25 @@ describe('chat example', { timeout: 300_000 }, () => {
     await answer.arrayBuffer();
   });
 
+  it('tells Prometheus what happens', async () => {
+    const figures = async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+      assert.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+      const samples = (await answer.text()).split('\n').filter((line) => /^[^#]/.test(line));
+      return new Map(samples.map((line) => [line.replace(/ \S+$/, ''), Number(line.match(/\S+$/)[0])]));
+    };
+    const held = 'bayeux_sessions{transport="websocket",state="held"}';
+    assert.equal((await figures()).get(held), 0);
+    const ann = await join('Ann');
+    await join('Bob');
+    await say(ann, 'counted');
+    await until('both are held', async () => (await figures()).get(held) === 2);
+    const now = await figures();
+    assert.equal(now.get('bayeux_sessions_added_total'), 2);
+    assert.ok(now.get('bayeux_events_sent_total') >= 2);
+    assert.equal(now.get('bayeux_delivery_seconds_count'), now.get('bayeux_events_queued_total'));
+  });
+
   for (const [kind, options] of [['websocket', DESKTOP], ['long-polling', POLLING]]) {
     it(`lets two browsers chat over ${kind}, and shows who joins and leaves`, async () => {
       const ann = await join('Ann', { options });
