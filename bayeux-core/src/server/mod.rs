@@ -47,7 +47,7 @@ mod timers;
 mod view;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -100,6 +100,8 @@ pub struct Server {
     outbox: VecDeque<Outgoing>,
     /// Set while the server prepares for its end: how far returning clients are spread.
     draining: Option<Duration>,
+    /// Sessions that are gone, and whose last events wait for a socket.
+    farewells: BTreeSet<SessionId>,
     /// The number of the latest fan-out; sessions remember which one reached them last.
     fan_outs: u64,
     /// Room for the subscribers of one fan-out, kept between them.
@@ -153,6 +155,7 @@ impl Server {
             extended: Extended::default(),
             outbox: VecDeque::new(),
             draining: None,
+            farewells: BTreeSet::new(),
             fan_outs: 0,
             reached: Vec::new(),
             sockets: 0,

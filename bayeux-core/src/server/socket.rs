@@ -27,7 +27,7 @@ use super::payload::Payload;
 use super::queue::Flight;
 use super::timers::TimerKey;
 use super::{Outgoing, Output, Refusal, RemovedReason, ResumeCause, Server};
-use crate::id::LinkId;
+use crate::id::{LinkId, SessionId};
 use crate::message::{Parcel, Verb};
 use crate::time::Time;
 use crate::transport::Transport;
@@ -38,8 +38,9 @@ pub(super) struct Socket {
     intake: Intake,
     /// The connect of the session that is held here.
     held: Option<HeldConnect>,
-    /// What is owed besides events, until the driver polls and the parcel before it is out.
-    owed: Option<Box<Answering>>,
+    /// What is owed besides events, until the driver polls and the parcel before it is out: one
+    /// answer for each session, since the application may have an eye on the parcels of one.
+    owed: Vec<Answering>,
     /// The parcel that was handed over, until it is known what became of it.
     sent: Option<Sent>,
     /// Whether the socket stands in the outbox.
@@ -78,7 +79,7 @@ impl Socket {
             session: None,
             intake: Intake::Ready,
             held: None,
-            owed: None,
+            owed: Vec::new(),
             sent: None,
             due: false,
             ending: false,
@@ -125,7 +126,7 @@ impl Socket {
 
     fn owes_nothing(&self) -> bool {
         let ready = matches!(self.intake, Intake::Ready);
-        ready && !self.due && self.owed.is_none() && self.sent.is_none()
+        ready && !self.due && self.owed.is_empty() && self.sent.is_none()
     }
 }
 
@@ -222,17 +223,25 @@ impl Server {
     /// Adds replies to what the socket owes.
     pub(super) fn owe(&mut self, link: LinkId, answering: Answering) {
         let Some(socket) = self.socket(link) else { return };
-        match &mut socket.owed {
-            Some(owed) => {
+        let farewell = answering.owner.filter(|_| !answering.last_events.is_empty());
+        match socket.owed.last_mut() {
+            Some(owed) if owed.owner == answering.owner || answering.owner.is_none() => {
                 owed.session = answering.session.or(owed.session);
-                owed.owner = answering.owner.or(owed.owner);
                 owed.timestamp |= answering.timestamp;
                 owed.replies.extend(answering.replies);
                 owed.last_events.append(answering.last_events);
             }
-            None => socket.owed = Some(answering.into()),
+            _ => socket.owed.push(answering),
+        }
+        if let Some(session) = farewell {
+            self.farewells.insert(session);
         }
         self.push(link);
+    }
+
+    /// The last events of a session have left a socket, or will never do.
+    fn said_farewell(&mut self, session: SessionId) {
+        self.farewells.remove(&session);
     }
 
     /// The socket's payload is answered.
@@ -246,7 +255,7 @@ impl Server {
     /// The socket's payload is dealt with, and needs no answer now.
     pub(super) fn resume_intake(&mut self, link: LinkId) {
         let Some(socket) = self.socket(link) else { return };
-        if socket.owed.is_some() {
+        if !socket.owed.is_empty() {
             // A peer that does not read could go on connecting, and each connect that times out
             // adds a reply. So the next payload waits until what is owed was handed over.
             socket.intake = Intake::Answered;
@@ -266,7 +275,9 @@ impl Server {
             return None;
         }
         let bound = socket.session;
-        let owed = socket.owed.take().map(|owed| *owed).unwrap_or_default();
+        let owed =
+            if socket.owed.is_empty() { Answering::default() } else { socket.owed.remove(0) };
+        let is_last = socket.owed.is_empty();
         let Answering {
             session,
             mut replies,
@@ -275,11 +286,15 @@ impl Server {
             mut timestamp,
             ..
         } = owed;
-        let answered = matches!(socket.intake, Intake::Answered);
+        let answered = is_last && matches!(socket.intake, Intake::Answered);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
         let connected = has_connected(&replies);
+        if let Some(owner) = owner.filter(|_| !events.is_empty()) {
+            self.said_farewell(owner);
+        }
+        let bound = bound.filter(|&key| owner.is_none() || owner == self.session_id(key));
         if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connected, handshake)) {
             if let Some(session) = self.sessions.get(key) {
                 (owner, timestamp) = (Some(session.id), timestamp | session.timestamp);
@@ -324,7 +339,7 @@ impl Server {
         };
         self.conclude(sent, delivered);
         let Some(socket) = self.socket(link) else { return };
-        if socket.owed.is_some() {
+        if !socket.owed.is_empty() {
             self.push(link);
         } else if let Some(key) = socket.session {
             self.wake(key);
@@ -362,6 +377,11 @@ impl Server {
         }
         if let Some(sent) = socket.sent.take() {
             self.conclude(sent, delivered);
+        }
+        for owed in socket.owed {
+            if let Some(owner) = owed.owner.filter(|_| !owed.last_events.is_empty()) {
+                self.said_farewell(owner);
+            }
         }
         if let Intake::Parked(mut payload) = socket.intake {
             // What was accepted is processed to its end; only the answer has nowhere to go.

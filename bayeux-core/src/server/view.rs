@@ -122,9 +122,9 @@ impl Server {
         Some(SessionView { server: self, session })
     }
 
-    /// Whether a session of this id exists, or has ended and is still to be told so.
+    /// Whether a session of this id exists, or has ended and something of it is still to leave.
     pub fn remembers(&self, id: SessionId) -> bool {
-        self.sessions.find(id).is_some()
+        self.sessions.find(id).is_some() || self.farewells.contains(&id)
     }
 
     /// All sessions.

@@ -9,6 +9,7 @@ use bayeux_core::front::{
 };
 use bayeux_core::{Activity, Config, Denial, Verb, Verdict};
 use cometd_testkit::sim::Sim;
+use cometd_testkit::socket::Socket;
 use cometd_testkit::wire::{Client, connect, publish};
 use serde_json::{Value, json};
 
@@ -215,4 +216,57 @@ fn a_session_is_not_inactive_while_the_application_thinks() {
     session.set_activity(Activity::of_client(Duration::from_millis(2_000))).unwrap();
     let answer = client.post(&json!([publish(&id, "/a", 1)])).wait().messages();
     assert_eq!(answer.last().unwrap()["successful"], true);
+}
+
+/// A socket that is being written to, and whose session has a secret queued.
+fn stuck(sim: &Sim, bayeux: &Bayeux) -> (Socket, String, Session) {
+    let socket = Client::new(sim, bayeux).socket();
+    let id = socket.open("/a");
+    let session = the_session(bayeux);
+    session.add_extension(NoSecrets).unwrap();
+    socket.stall();
+    session.deliver("/first", &1).unwrap();
+    sim.settle();
+    session.deliver("/secret", &2).unwrap();
+    session.deliver("/public", &3).unwrap();
+    sim.settle();
+    (socket, id, session)
+}
+
+fn channels(socket: &Socket) -> Vec<String> {
+    let texts = socket.receive_all();
+    let messages = texts.iter().flatten();
+    messages.map(|it| it["channel"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_slow_reader_does_not_get_around_the_extensions_by_disconnecting() {
+    let (sim, bayeux) = world_with(|_| ());
+    let (socket, id, _) = stuck(&sim, &bayeux);
+    socket.send(&json!([{"channel": "/meta/disconnect", "clientId": id, "id": "d"}]));
+    sim.settle();
+    assert!(bayeux.sessions().is_empty());
+    socket.flow();
+    let came = channels(&socket);
+    assert!(came.iter().any(|it| it == "/public"), "{came:?}");
+    assert!(!came.iter().any(|it| it == "/secret"), "{came:?}");
+}
+
+#[test]
+fn nor_by_beginning_another_session() {
+    let (sim, bayeux) = world_with(|_| ());
+    let (socket, id, session) = stuck(&sim, &bayeux);
+    socket.send(&json!([connect(&id)]));
+    sim.settle();
+    session.disconnect().unwrap();
+    sim.settle();
+    let handshake = json!({"channel": "/meta/handshake", "version": "1.0", "id": "h",
+        "supportedConnectionTypes": ["websocket"]});
+    socket.send(&json!([handshake]));
+    sim.settle();
+    socket.flow();
+    let came = channels(&socket);
+    assert!(!came.iter().any(|it| it == "/secret"), "{came:?}");
+    let last = ["/public", "/meta/disconnect", "/meta/handshake"];
+    assert!(last.iter().all(|it| came.iter().any(|came| came == it)), "{came:?}");
 }
