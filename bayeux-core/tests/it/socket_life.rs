@@ -286,3 +286,25 @@ fn a_lost_socket_that_was_about_to_be_given_up_has_not_written_what_it_was_writi
         assert_eq!(view.map(|view| view.queue_messages()), Some(1));
     }
 }
+
+#[test]
+fn a_session_is_remembered_until_its_last_events_have_left_or_cannot() {
+    for lost in [true, false] {
+        let mut bench = Bench::new();
+        let (link, guest) = bench.held_guest();
+        bench.publish("/a", json!(1));
+        assert_eq!(data(&bench.answer(link).unwrap()), [json!(1)]);
+        bench.publish("/a", json!(2));
+        bench.tell(link, &json!([{ "channel": "/meta/disconnect", "clientId": guest.id }]));
+        bench.drain();
+        let (server, id) = (&bench.server, guest.session());
+        assert!(server.session(id).is_none() && server.remembers(id));
+        if lost {
+            bench.input(Input::Close { link });
+        } else {
+            bench.input(Input::Sent { link, delivered: true });
+            assert_eq!(data(&bench.take(link)), [json!(2)]);
+        }
+        assert!(!bench.server.remembers(id));
+    }
+}
