@@ -31,8 +31,10 @@
 //!
 //! Dropping the future of [`Bayeux::exchange`] means that the client is gone (this is how hyper
 //! says so), and dropping a [`Socket`] that its connection is lost. Handlers that have started run to their end in any case. [`Bayeux::drive`] must run
-//! for as long as the server lives: without it nothing times out. Dropping any other future of
-//! this module does nothing but to stop waiting.
+//! for as long as the server lives: without it nothing times out. Dropping the future of
+//! [`Bayeux::local_session`] gives the session up; what another method of a [`LocalSession`] asks
+//! for is asked in any case, once its future was polled. Dropping any other future of this module
+//! does nothing but to stop waiting.
 
 mod attributes;
 mod authorizer;

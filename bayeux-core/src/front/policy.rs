@@ -13,7 +13,7 @@ use super::error::Error;
 use super::extension::{AnyExtension, Extension};
 use super::guard::Handling;
 use super::session::Session;
-use crate::channel::{ChannelName, Pattern};
+use crate::channel::{ChannelKind, ChannelName, Pattern};
 use crate::json::Json;
 use crate::message::Message;
 use crate::server::{Activity, Delivery, Operation, Setup, Timing, Verdict};
@@ -90,7 +90,8 @@ impl HandshakeRequest {
 }
 
 /// How a session begins if its handshake is allowed: what is set here holds before anybody can see
-/// the session. Cheap to clone; clones are the same.
+/// the session. Cheap to clone; clones are the same. Once the policy has decided, only
+/// [`NewSession::attributes`] is still the session's; what is set otherwise comes too late.
 #[derive(Clone, Default)]
 pub struct NewSession {
     attributes: Attributes,
@@ -130,13 +131,17 @@ impl NewSession {
         self.start().setup.activity = Some(activity);
     }
 
-    /// Subscribes the session, without asking rules or policy.
+    /// Subscribes the session, without asking rules or policy. On a service channel this does
+    /// nothing, as for clients: nothing is ever published there.
     ///
     /// # Errors
     ///
-    /// When `pattern` is no channel name or wildcard.
+    /// When `pattern` is no channel name or wildcard, or a meta channel.
     pub fn subscribe(&self, pattern: &str) -> Result<(), Error> {
         let pattern = Pattern::parse(pattern)?;
+        if pattern.kind() == ChannelKind::Meta {
+            return Err(Error::MetaChannel);
+        }
         self.start().setup.subscriptions.push(pattern);
         Ok(())
     }
@@ -147,13 +152,16 @@ impl NewSession {
     ///
     /// # Errors
     ///
-    /// When `channel` is no channel name, or `data` has no JSON form.
+    /// When `channel` is no channel name or a meta channel, or `data` has no JSON form.
     pub fn deliver<T: serde::Serialize + ?Sized>(
         &self,
         channel: &str,
         data: &T,
     ) -> Result<(), Error> {
         let message = Message::new(ChannelName::parse(channel)?, Json::new(data)?);
+        if message.channel().kind() == ChannelKind::Meta {
+            return Err(Error::MetaChannel);
+        }
         self.start().setup.messages.push(Arc::new(message));
         Ok(())
     }

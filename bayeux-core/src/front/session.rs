@@ -14,7 +14,7 @@ use super::error::Error;
 use super::extension::{Extension, ExtensionId, Extensions};
 use super::notice::RemovedHandler;
 use super::passage::DequeueHook;
-use crate::channel::{ChannelName, Overflow, Pattern};
+use crate::channel::{ChannelKind, ChannelName, Overflow, Pattern};
 use crate::id::SessionId;
 use crate::json::Json;
 use crate::message::Message;
@@ -94,7 +94,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When the session is gone, `channel` is no channel name, or `data` has no JSON form.
+    /// When the session is gone, `channel` is no channel name or a meta channel, `data` has no JSON
+    /// form, or an extension deleted the message.
     pub fn deliver<T: Serialize + ?Sized>(&self, channel: &str, data: &T) -> Result<(), Error> {
         let message = Message::new(ChannelName::parse(channel)?, Json::new(data)?);
         self.deliver_message(message)
@@ -104,9 +105,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When the session is gone, or an extension deleted the message.
+    /// When the session is gone, the message is on a meta channel, or an extension deleted it.
     pub fn deliver_message(&self, message: impl Into<Arc<Message>>) -> Result<(), Error> {
         let mut message = message.into();
+        if message.channel().kind() == ChannelKind::Meta {
+            return Err(Error::MetaChannel);
+        }
         let passage = self.bayeux.lock().passage(&self.bayeux, Some(self.id), &[]);
         if let Some(passage) = passage {
             if !passage.deliver(&mut message, &*self.bayeux.shared.runtime) {
@@ -148,13 +152,17 @@ impl Session {
         Ok(Batch { session: self.clone() })
     }
 
-    /// Subscribes the session, without asking rules or policy.
+    /// Subscribes the session, without asking rules or policy. On a service channel this does
+    /// nothing, as for clients.
     ///
     /// # Errors
     ///
-    /// When the session is gone, or `pattern` is no channel name or wildcard.
+    /// When the session is gone, or `pattern` is no channel name or wildcard, or a meta channel.
     pub fn subscribe(&self, pattern: &str) -> Result<(), Error> {
         let pattern = Pattern::parse(pattern)?;
+        if pattern.kind() == ChannelKind::Meta {
+            return Err(Error::MetaChannel);
+        }
         self.command(Command::Subscribe { session: self.id, pattern })
     }
 

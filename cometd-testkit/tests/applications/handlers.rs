@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayeux_core::front::{Bayeux, Error, Flow, HandshakeRequest, Incoming, Policy};
+use bayeux_core::front::{Bayeux, Error, Flow, HandshakeRequest, Incoming, NewSession, Policy};
 use bayeux_core::{Event, Verdict};
 use cometd_testkit::sim::Sim;
 use cometd_testkit::wire::{Client, connect, publish, subscribe};
@@ -272,4 +272,29 @@ fn the_driver_ends_with_the_server() {
     drop((client, bayeux));
     sim.settle();
     assert_eq!(sim.tasks(), 0);
+}
+
+#[test]
+fn meta_channels_are_not_for_the_application() {
+    let (sim, bayeux) = world();
+    let me = sim.block_on({
+        let bayeux = bayeux.clone();
+        async move { bayeux.local_session().await }
+    });
+    let me = me.unwrap();
+    let session = me.session();
+    let new_session = NewSession::default();
+    for refused in [
+        session.deliver("/meta/disconnect", &1),
+        session.subscribe("/meta/connect"),
+        new_session.deliver("/meta/x", &1),
+        new_session.subscribe("/meta/*"),
+    ] {
+        assert!(matches!(refused, Err(Error::MetaChannel)), "{refused:?}");
+    }
+    for ignored in [session.subscribe("/service/*"), new_session.subscribe("/service/a")] {
+        ignored.unwrap();
+    }
+    assert_eq!(session.subscriptions(), []);
+    assert!(session.exists());
 }
