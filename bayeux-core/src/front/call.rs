@@ -27,6 +27,7 @@ use super::guard::{Guarded, Handling};
 use super::listener::{Flow, Incoming, ListenerId};
 use super::service::{concerned, param};
 use super::session::Session;
+use super::trace::SessionSpan;
 use crate::channel::{ChannelKind, ChannelName, NameError, Params, Template};
 use crate::message::Message;
 
@@ -164,11 +165,13 @@ impl Bayeux {
                 return Box::pin(ready(Ok(Flow::Continue)));
             };
             let bayeux = session.bayeux().clone();
-            let answering =
-                begin(&template, incoming, session, params).map(|(call, it)| answer(call, it));
+            let answering = begin(&template, incoming, session, params).map(|(call, caller)| {
+                let span = caller.span();
+                (answer(call, caller), span)
+            });
             Box::pin(async move {
-                if let Some(answering) = answering {
-                    bayeux.run_aside(answering).await;
+                if let Some((answering, span)) = answering {
+                    bayeux.run_aside(answering, span).await;
                 }
                 Ok(Flow::Continue)
             })
@@ -177,10 +180,10 @@ impl Bayeux {
     }
 
     /// Polls `task` once on the spot; what is not done by then is spawned, and nobody waits for it.
-    async fn run_aside(&self, mut task: Handling<()>) {
+    async fn run_aside(&self, mut task: Handling<()>, span: SessionSpan) {
         let first = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx))).await;
         if first.is_pending() {
-            self.spawn(task);
+            self.spawn(span.around(task));
         }
     }
 }

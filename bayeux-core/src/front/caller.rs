@@ -13,6 +13,7 @@ use super::Bayeux;
 use super::runtime::Report;
 use super::service::Explanation;
 use super::session::Session;
+use super::trace::SessionSpan;
 use crate::channel::{ChannelName, Template};
 use crate::id::SessionId;
 use crate::json::Json;
@@ -79,6 +80,11 @@ impl Caller {
     /// Its place among the calls in progress, which it leaves when it is answered.
     pub(super) fn in_progress(&self) -> Option<Arc<InProgress>> {
         self.in_progress.clone()
+    }
+
+    /// The session's span, which stays open for as long as the call is in progress.
+    pub(super) fn span(&self) -> SessionSpan {
+        self.in_progress.as_ref().map(|it| it.span.clone()).unwrap_or_default()
     }
 
     pub(super) fn answer(mut self, answer: Result<Answer, serde_json::Error>) {
@@ -160,28 +166,38 @@ pub(super) struct InProgress {
     bayeux: Bayeux,
     session: SessionId,
     template: Template,
+    span: SessionSpan,
 }
 
 impl InProgress {
     /// Takes a place, if there is one left.
     pub(super) fn begin(session: &Session, template: &Template) -> Option<Arc<Self>> {
         let (bayeux, session) = (session.bayeux().clone(), session.id());
-        if !bayeux.lock().calls.begin(session, &bayeux.config().limits) {
-            return None;
-        }
-        Some(Arc::new(Self { bayeux, session, template: template.clone() }))
+        let span = {
+            let mut state = bayeux.lock();
+            if !state.calls.begin(session, &bayeux.config().limits) {
+                return None;
+            }
+            state.notes.spans.of(Some(session))
+        };
+        Some(Arc::new(Self { bayeux, session, template: template.clone(), span }))
     }
 
     fn report_refusal(&self, error: &dyn fmt::Display) {
-        self.bayeux.report(Report::DataRefused { handler: &self.name(), error: &error });
+        self.report(Report::DataRefused { handler: &self.name(), error: &error });
     }
 
     fn report_failure(&self, error: &dyn fmt::Display) {
-        self.bayeux.report(Report::HandlerFailed { handler: &self.name(), error: &error });
+        self.report(Report::HandlerFailed { handler: &self.name(), error: &error });
     }
 
     pub(super) fn report_panic(&self, message: &str) {
-        self.bayeux.report(Report::HandlerPanicked { handler: &self.name(), message });
+        self.report(Report::HandlerPanicked { handler: &self.name(), message });
+    }
+
+    fn report(&self, report: Report<'_>) {
+        let _within = self.span.enter();
+        self.bayeux.report(report);
     }
 
     fn name(&self) -> String {

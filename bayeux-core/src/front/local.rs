@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::mem;
+use core::pin::pin;
 use core::task::{Context as TaskContext, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,7 @@ use super::passage::Passage;
 use super::runtime::Report;
 use super::session::Session;
 use super::state::{Mail, register};
+use super::trace::SessionSpan;
 use super::{Bayeux, Context};
 use crate::channel::{ChannelKind, ChannelName, Pattern};
 use crate::id::{LinkId, SessionId};
@@ -77,6 +79,8 @@ struct State {
     /// Events that the handlers have not seen yet, and what they cost.
     events: VecDeque<Arc<Message>>,
     bytes: usize,
+    /// The session's span, until the handlers have seen the last event.
+    span: SessionSpan,
     closing: bool,
     /// Whether the link is gone: nothing will be answered any more.
     closed: bool,
@@ -128,6 +132,9 @@ impl Bayeux {
         let reply = client.ask(None, ext, handshake).await?;
         let id = reply.client.ok_or(Error::SessionGone)?;
         let session = Session::new(self.clone(), id, None);
+        // In time: there are no handlers yet.
+        let span = self.lock().notes.spans.of(Some(id));
+        client.keep(span);
         closing.disarm();
         Ok(LocalSession { handle: Arc::new(Handle { client, session }) })
     }
@@ -304,6 +311,14 @@ impl Client {
         changed
     }
 
+    /// Keeps the session's span for the handlers, if any are still to be called.
+    fn keep(&self, span: SessionSpan) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.span = span;
+        }
+    }
+
     /// Sends a request and waits for its reply.
     async fn ask(
         &self,
@@ -385,23 +400,31 @@ impl Client {
             })
             .await;
             let Some(event) = event else { break };
-            let handlers: Vec<_> = {
+            let (handlers, span): (Vec<_>, _) = {
                 let state = self.lock();
                 let matching =
                     state.handlers.iter().filter(|(_, it, _)| it.matches(event.channel()));
-                matching.map(|(_, _, handler)| Arc::clone(handler)).collect()
+                let handlers = matching.map(|(_, _, handler)| Arc::clone(handler)).collect();
+                (handlers, state.span.clone())
             };
-            for handler in handlers {
-                let event = Arc::clone(&event);
-                if let Err(message) = Guarded::new(|| handler(event)).await {
-                    let handler = &"handler of a local session";
-                    self.bayeux.report(Report::HandlerPanicked { handler, message: &message });
-                }
-            }
+            span.around(pin!(self.tell(handlers, &event))).await;
         }
         // Handlers may hold their own session.
-        let handlers = mem::take(&mut self.lock().handlers);
-        drop(handlers);
+        let (handlers, span) = {
+            let mut state = self.lock();
+            (mem::take(&mut state.handlers), mem::take(&mut state.span))
+        };
+        drop((handlers, span));
+    }
+
+    async fn tell(&self, handlers: Vec<EventHandler>, event: &Arc<Message>) {
+        for handler in handlers {
+            let event = Arc::clone(event);
+            if let Err(message) = Guarded::new(|| handler(event)).await {
+                let handler = &"handler of a local session";
+                self.bayeux.report(Report::HandlerPanicked { handler, message: &message });
+            }
+        }
     }
 }
 

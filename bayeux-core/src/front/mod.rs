@@ -35,6 +35,31 @@
 //! [`Bayeux::local_session`] gives the session up; what another method of a [`LocalSession`] asks
 //! for is asked in any case, once its future was polled. Dropping any other future of this module
 //! does nothing but to stop waiting.
+//!
+//! # What is logged
+//!
+//! With the feature `tracing`, which the adapters turn on, each session has a span: target `bayeux`,
+//! name `session`, level INFO, with the first digits of its id as `session` and the transport that
+//! it began on as `transport`. It has no parent, and is open for as long as the session exists, and
+//! then until its last handler is done. Within it run the application's handlers for the session's
+//! messages and events (policy, authorizers, listeners, services, remote calls, extensions, dequeue
+//! and event handlers, those of a local session), so what they log says whose it is; within it their
+//! failures are reported; and within it the server says, with the same target:
+//!
+//! | level | what |
+//! | --- | --- |
+//! | WARN | events are dropped because the session's queue is full, once until it gets some again; the session is removed for that reason (both with `session`, since at this level there are no spans) |
+//! | DEBUG | the session is added, removed, subscribes, unsubscribes; a message of it is refused (one without a session, too); more events are dropped |
+//! | TRACE | a connect is held, is held no longer |
+//!
+//! Nothing out of a message's `data` or `ext` is logged at any level, and no id in full: ids are
+//! credentials. (The `Debug` form of a [`Session`] or [`SessionId`] is the whole id.) Names of channels and the reasons that the application gives for its denials are
+//! logged. So is what [`Runtime::report`] is given, by the adapters: what a handler's error or panic
+//! says, and what is wrong with data that a service cannot read, which can quote a part of it.
+//!
+//! A subscriber may use the server: it is never called under the lock. One that publishes log lines
+//! on a channel must leave out those that its own publishes cause. If no subscriber wants a level,
+//! what it would be told is not even noted; sessions that begin then have no span later either.
 
 mod attributes;
 mod authorizer;
@@ -60,6 +85,7 @@ mod service;
 mod session;
 mod socket;
 mod state;
+mod trace;
 mod turn;
 
 use alloc::sync::Arc;

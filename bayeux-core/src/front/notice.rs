@@ -9,6 +9,7 @@ use core::future::Future;
 use super::guard::{Guarded, Handling};
 use super::runtime::{Report, Runtime};
 use super::session::Session;
+use super::trace::SessionSpan;
 use crate::server::{Event, RemovedReason};
 
 /// Something that happened, with the session that it happened to.
@@ -41,6 +42,7 @@ pub(super) struct Telling {
     pub(super) notice: Notice,
     pub(super) handlers: Vec<EventHandler>,
     pub(super) on_removed: Vec<RemovedHandler>,
+    pub(super) span: SessionSpan,
 }
 
 impl Telling {

@@ -13,6 +13,7 @@ use super::extension::{AnyExtension, Content, ServerMessage};
 use super::guard;
 use super::runtime::{Report, Runtime};
 use super::session::Session;
+use super::trace::SessionSpan;
 use crate::message::{Message, Parcel};
 
 /// What the application does with the events that are about to leave.
@@ -27,11 +28,13 @@ pub(super) struct Passage {
     pub(super) server: Vec<Arc<dyn AnyExtension>>,
     /// Those of the session.
     pub(super) own: Vec<Arc<dyn AnyExtension>>,
+    pub(super) span: SessionSpan,
 }
 
 impl Passage {
     /// Lets a parcel through.
     pub(super) fn apply(&self, parcel: &mut Parcel, runtime: &dyn Runtime) {
+        let _within = self.span.enter();
         let mut events: Vec<_> = parcel.events.iter().cloned().collect();
         if let (Some(session), false) = (&self.session, events.is_empty()) {
             for hook in &self.hooks {
@@ -57,6 +60,7 @@ impl Passage {
 
     /// Lets a message through that is delivered to the session alone. Whether it goes on.
     pub(super) fn deliver(&self, event: &mut Arc<Message>, runtime: &dyn Runtime) -> bool {
+        let _within = self.span.enter();
         self.server.iter().all(|it| self.pass(&**it, Content::Event(event), runtime))
     }
 

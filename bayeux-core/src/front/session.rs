@@ -14,6 +14,7 @@ use super::error::Error;
 use super::extension::{Extension, ExtensionId, Extensions};
 use super::notice::RemovedHandler;
 use super::passage::DequeueHook;
+use super::trace::Spans;
 use crate::channel::{ChannelKind, ChannelName, Overflow, Pattern};
 use crate::id::SessionId;
 use crate::json::Json;
@@ -355,6 +356,7 @@ pub(super) struct SessionNotes {
     pub(super) attributes: BTreeMap<SessionId, Attributes>,
     pub(super) on_removed: BTreeMap<SessionId, Vec<RemovedHandler>>,
     pub(super) shaping: BTreeMap<SessionId, Shaping>,
+    pub(super) spans: Spans,
     /// Sessions among those that are gone for the application, but not told so yet.
     pub(super) ended: Vec<SessionId>,
 }

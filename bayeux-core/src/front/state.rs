@@ -23,10 +23,12 @@ use super::notice::{EventHandler, Notice, Telling};
 use super::passage::Passage;
 use super::policy::{AnyPolicy, NewSession};
 use super::session::{Session, SessionNotes, Shaping};
+use super::trace::{self, SessionSpan};
 use crate::id::{LinkId, SessionId};
 use crate::message::Parcel;
 use crate::server::{Event, Input, Output, Question, Receipt, Refusal, Server};
 use crate::time::Time;
+use crate::transport::Transport;
 
 slotmap::new_key_type! {
     struct MailboxKey;
@@ -118,6 +120,7 @@ pub(super) struct After {
     pub(super) tell: Option<Teller>,
     /// Whether a teller had to be replaced.
     pub(super) stuck: bool,
+    pub(super) log: trace::Log,
     pub(super) leftovers: Leftovers,
 }
 
@@ -141,6 +144,8 @@ pub(super) struct Asked {
     pub(super) question: Question,
     pub(super) context: Option<Arc<Context>>,
     pub(super) new_session: NewSession,
+    /// The span of the session whose message it is about.
+    pub(super) span: SessionSpan,
 }
 
 impl State {
@@ -242,6 +247,7 @@ impl State {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Send { link, parcel } => {
+                    self.notes.spans.note_parcel(&parcel, &mut after.log);
                     let passage = self.passage(bayeux, parcel.session, &ended);
                     self.post(link, after, |mail| {
                         (mail.parcel, mail.passage) = (Some(parcel), passage);
@@ -262,6 +268,8 @@ impl State {
         if !self.notes.ended.is_empty() {
             self.forget_ended(after);
         }
+        let SessionNotes { shaping, spans, .. } = &mut self.notes;
+        spans.end(|session| shaping.contains_key(&session), &mut after.log);
         if let Some(due) = self.server.poll_timeout() {
             if self.timer.until.is_none_or(|until| due < until) {
                 after.wakers.extend(self.timer.waker.take());
@@ -309,6 +317,7 @@ impl State {
         if self.extensions.is_empty() && shaping.is_none() {
             return None;
         }
+        let span = self.notes.spans.of(session);
         let session = session.map(|id| {
             let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
             Session::new(bayeux.clone(), id, kept)
@@ -318,6 +327,7 @@ impl State {
             hooks: shaping.map(|it| it.hooks.clone()).unwrap_or_default(),
             server: self.extensions.reversed().collect(),
             own: shaping.map(|it| it.extensions.reversed().collect()).unwrap_or_default(),
+            span,
         }))
     }
 
@@ -332,13 +342,13 @@ impl State {
     }
 
     fn ask(&mut self, question: Question, after: &mut After) {
-        let link = match &question {
-            Question::Handshake(it) => Some(it.link),
-            Question::Create(it) => Some(it.link),
-            Question::Subscribe(it) => Some(it.link),
-            Question::Publish(it) => Some(it.link),
-            Question::Listen(it) => it.link,
-            Question::Extend(it) => Some(it.link),
+        let (link, session) = match &question {
+            Question::Handshake(it) => (Some(it.link), None),
+            Question::Create(it) => (Some(it.link), Some(it.session)),
+            Question::Subscribe(it) => (Some(it.link), Some(it.session)),
+            Question::Publish(it) => (Some(it.link), Some(it.session)),
+            Question::Listen(it) => (it.link, it.session),
+            Question::Extend(it) => (Some(it.link), it.session),
         };
         let mailbox = link.and_then(|link| self.mailboxes.get_mut(key(link)));
         let new_session = NewSession::default();
@@ -350,7 +360,8 @@ impl State {
             }
             mailbox.context.clone()
         });
-        after.questions.push(Asked { question, context, new_session });
+        let span = self.notes.spans.of(session);
+        after.questions.push(Asked { question, context, new_session, span });
     }
 
     fn tell(
@@ -360,6 +371,8 @@ impl State {
         ended: &mut Vec<(SessionId, Attributes)>,
         after: &mut After,
     ) {
+        let transport = self.transport_of(&event);
+        self.notes.spans.note(&event, transport, &mut after.log);
         let mut on_removed = Vec::new();
         let session = match &event {
             Event::SessionAdded { session, link } => {
@@ -416,13 +429,14 @@ impl State {
         if passing && self.tellings.len() >= WAITING_TELLINGS {
             return;
         }
+        let span = self.notes.spans.of(session);
         let session = session.map(|id| {
             let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
             Session::new(bayeux.clone(), id, kept)
         });
         let notice = Notice { event, session };
         let handlers = self.event_handlers.clone();
-        self.tellings.push_back(Telling { notice, handlers, on_removed });
+        self.tellings.push_back(Telling { notice, handlers, on_removed, span });
         let now = bayeux.now();
         let deadline = self.server.config().question_timeout;
         match self.teller {
@@ -435,6 +449,18 @@ impl State {
                 after.tell = Some(teller);
             }
         }
+    }
+
+    /// The transport that a session begins on, if somebody wants to know.
+    fn transport_of(&self, event: &Event) -> Option<Transport> {
+        let Event::SessionAdded { session, link } = event else { return None };
+        if !trace::makes_spans() {
+            return None;
+        }
+        let session = self.server.session(*session).map(|it| it.transport());
+        // One that is gone already has left its link.
+        let mailbox = || self.mailboxes.get(key(*link));
+        session.or_else(|| Some(mailbox()?.context.as_ref()?.transport()))
     }
 
     /// The next thing that `teller` is to tell the application. When there is none, or another one

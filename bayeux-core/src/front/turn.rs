@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
 use core::panic::AssertUnwindSafe;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context as TaskContext, Poll, Waker};
 use std::panic::catch_unwind;
 use std::sync::MutexGuard;
@@ -22,19 +22,22 @@ use super::extension::{ClientMessage, Content, ServerMessage};
 use super::guard::{self, Guarded, Handling};
 use super::listener::{AnyListener, Flow, Incoming};
 use super::passage;
-use super::policy::{AnyPolicy, CreateRequest, HandshakeRequest, PublishRequest, SubscribeRequest};
+use super::policy::{
+    AnyPolicy, CreateRequest, HandshakeRequest, NewSession, PublishRequest, SubscribeRequest,
+};
 use super::runtime::Report;
 use super::session::Session;
 use super::state::{After, Asked, State, Teller};
-use super::{Bayeux, Error};
+use super::trace::Around;
+use super::{Bayeux, Context, Error};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::Message;
 use crate::server::{
     Answer, AskExtend, AskListen, Input, ListenVerdict, Question, Server, Setup, Ticket, Verdict,
 };
 
-/// The application thinking about a question.
-type Thinking = Pin<Box<dyn Future<Output = Answer> + Send>>;
+/// The application thinking about a question, in the span of the session that it is about.
+type Thinking = Around<Handling<Answer>>;
 
 impl Bayeux {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,7 +109,7 @@ impl Bayeux {
         let mut open: VecDeque<Asked> = asked.into_iter().collect();
         while let Some(asked) = open.pop_front() {
             let mut thinking = self.think(asked);
-            match thinking.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+            match Pin::new(&mut thinking).poll(&mut TaskContext::from_waker(Waker::noop())) {
                 Poll::Ready(answer) => {
                     let ((), after) = self.locked(|state, after| {
                         state.turn(self, self.now(), Input::Answer(answer), after);
@@ -130,9 +133,16 @@ impl Bayeux {
         (result, after)
     }
 
-    /// Wakes, starts to tell events; what is left are the questions.
+    /// Logs, wakes, starts to tell events; what is left are the questions.
     fn settle(&self, after: After) -> Vec<Asked> {
-        let After { wakers, questions, tell, stuck, leftovers } = after;
+        let After { wakers, questions, tell, stuck, log, leftovers } = after;
+        if !log.is_empty() {
+            // First: whoever is woken may do something in a session whose span is to be there.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| log.write())) {
+                let (handler, message) = (&"tracing subscriber", guard::message(&*panic));
+                self.report(Report::HandlerPanicked { handler, message: &message });
+            }
+        }
         wakers.into_iter().for_each(Waker::wake);
         if stuck {
             self.report(Report::HandlerStuck { handler: &"event handler" });
@@ -152,7 +162,16 @@ impl Bayeux {
     /// Lets the application think about a question. A panic or an error has the outcome that the
     /// safer one of the two has: a policy denies, a listener continues.
     fn think(&self, asked: Asked) -> Thinking {
-        let Asked { question, context, new_session } = asked;
+        let Asked { question, context, new_session, span } = asked;
+        span.around(self.answer(question, context, new_session))
+    }
+
+    fn answer(
+        &self,
+        question: Question,
+        context: Option<Arc<Context>>,
+        new_session: NewSession,
+    ) -> Handling<Answer> {
         let bayeux = self.clone();
         let session = |id| Session::new(bayeux.clone(), id, None);
         let policy = match &question {
@@ -325,7 +344,7 @@ impl Bayeux {
         self,
         asked: AskListen,
         session: Option<Session>,
-        context: Option<Arc<super::Context>>,
+        context: Option<Arc<Context>>,
     ) -> Answer {
         let listeners = self.lock().listeners.on(&asked.channels);
         let (mut message, mut replaced) = (asked.message, false);
@@ -402,7 +421,8 @@ impl Telling {
             let now = self.bayeux.now();
             let telling = self.bayeux.lock().next_telling(self.teller, now);
             let Some(telling) = telling else { return };
-            telling.run(&*self.bayeux.shared.runtime).await;
+            let span = telling.span.clone();
+            span.around(pin!(telling.run(&*self.bayeux.shared.runtime))).await;
         }
     }
 }
@@ -428,6 +448,6 @@ fn asks(
     })
 }
 
-fn ready(answer: Answer) -> Thinking {
+fn ready(answer: Answer) -> Handling<Answer> {
     Box::pin(core::future::ready(answer))
 }

@@ -47,6 +47,20 @@ fn arrows_point_down() {
     }
 }
 
+/// A subscriber is code of the application, and must not be called under the lock. `trace` sees to
+/// that, so nobody else in the front logs.
+#[test]
+fn only_the_trace_module_logs() {
+    let trace = src().join("front/trace");
+    for path in sources(&src()).into_iter().filter(|path| !path.starts_with(&trace)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            assert!(!line.contains("tracing::"), "{}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn files_have_an_essay_and_one_subject() {
     for path in sources(&src()) {

@@ -11,4 +11,8 @@ mod handlers;
 mod local;
 mod local_edges;
 mod peer;
+mod recorder;
 mod services;
+mod tracing;
+mod tracing_handlers;
+mod tracing_subscribers;
