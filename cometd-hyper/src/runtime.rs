@@ -55,9 +55,12 @@ impl Runtime for Tokio {
 
     fn report(&self, report: Report<'_>) {
         match report {
-            // Clients can cause these at will.
-            Report::DataRefused { .. } => tracing::warn!(target: "cometd", "{report}"),
-            _ => tracing::error!(target: "cometd", "{report}"),
+            // Clients can cause these at will. The error quotes what they sent.
+            Report::DataRefused { error, .. } => {
+                tracing::warn!(target: "bayeux", "{report}");
+                tracing::trace!(target: "bayeux", "what it cannot read: {error}");
+            }
+            _ => tracing::error!(target: "bayeux", "{report}"),
         }
     }
 }

@@ -162,7 +162,7 @@ where
             let connection = builder.serve_connection_with_upgrades(stream, service);
             let connection = connection.into_owned();
             if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(target: "cometd", "connection from {peer}: {error}");
+                tracing::debug!(target: "bayeux", "connection from {peer}: {error}");
             }
         });
     }
@@ -183,7 +183,7 @@ where
         }
     };
     if timeout(options.shutdown_timeout, finished).await.is_err() {
-        tracing::warn!(target: "cometd", "connections were cut off at the end of the shutdown");
+        tracing::warn!(target: "bayeux", "connections were cut off at the end of the shutdown");
     }
     Ok(())
 }
@@ -202,7 +202,7 @@ async fn accept(
             Err(error) if is_passing(&error) => {
                 // Out of descriptors or of memory, or a client that was gone before it was
                 // accepted. Waiting a little keeps the first from becoming a busy loop.
-                tracing::warn!(target: "cometd", "cannot accept a connection: {error}");
+                tracing::warn!(target: "bayeux", "cannot accept a connection: {error}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => return Err(error),

@@ -54,7 +54,7 @@ pub(crate) fn upgrade(
         let socket = match on_upgrade.await {
             Ok(io) => bayeux.socket(head, Wire::new(io, max_message_size)),
             Err(error) => {
-                tracing::debug!(target: "cometd", "the upgrade to a WebSocket failed: {error}");
+                tracing::debug!(target: "bayeux", "the upgrade to a WebSocket failed: {error}");
                 return;
             }
         };

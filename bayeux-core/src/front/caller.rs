@@ -183,8 +183,8 @@ impl InProgress {
         Some(Arc::new(Self { bayeux, session, template: template.clone(), span }))
     }
 
-    fn report_refusal(&self, error: &dyn fmt::Display) {
-        self.report(Report::DataRefused { handler: &self.name(), error: &error });
+    fn report_refusal(&self, error: &serde_json::Error) {
+        self.report(Report::DataRefused { handler: &self.name(), error });
     }
 
     fn report_failure(&self, error: &dyn fmt::Display) {

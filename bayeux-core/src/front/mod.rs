@@ -52,10 +52,10 @@
 //! | DEBUG | the session is added, removed, subscribes, unsubscribes; a message of it is refused (one without a session, too); more events are dropped |
 //! | TRACE | a connect is held, is held no longer |
 //!
-//! Nothing out of a message's `data` or `ext` is logged at any level, and no id in full: ids are
-//! credentials. (The `Debug` form of a [`Session`] or [`SessionId`] is the whole id.) Names of channels and the reasons that the application gives for its denials are
+//! Nothing out of a message's `data` or `ext` is logged above TRACE, and no id in full: ids are
+//! credentials. Names of channels and the reasons that the application gives for its denials are
 //! logged. So is what [`Runtime::report`] is given, by the adapters: what a handler's error or panic
-//! says, and what is wrong with data that a service cannot read, which can quote a part of it.
+//! says; and about data that a service cannot read, where in it (at TRACE what, which quotes it).
 //!
 //! A subscriber may use the server: it is never called under the lock. One that publishes log lines
 //! on a channel must leave out those that its own publishes cause. If no subscriber wants a level,

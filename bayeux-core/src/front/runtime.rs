@@ -50,12 +50,13 @@ pub enum Report<'a> {
         handler: &'a dyn fmt::Display,
     },
     /// A client sent data that a service cannot read; the handler did not run, and the client was
-    /// told. Whose mistake it is, is for people to find out.
+    /// told. Whose mistake it is, is for people to find out. The report's text says where in the
+    /// data; what the error says quotes the data, which belongs in no log that is kept.
     DataRefused {
         /// Which handler.
         handler: &'a dyn fmt::Display,
         /// What does not fit.
-        error: &'a dyn fmt::Display,
+        error: &'a serde_json::Error,
     },
     /// A handler panicked.
     HandlerPanicked {
@@ -72,7 +73,8 @@ impl fmt::Display for Report<'_> {
             Self::HandlerFailed { handler, error } => write!(f, "{handler} failed: {error}"),
             Self::HandlerStuck { handler } => write!(f, "{handler} takes too long"),
             Self::DataRefused { handler, error } => {
-                write!(f, "{handler} got data that it cannot read: {error}")
+                let (line, column) = (error.line(), error.column());
+                write!(f, "{handler} got data that it cannot read, at line {line} column {column}")
             }
             Self::HandlerPanicked { handler, message } => {
                 write!(f, "{handler} panicked: {message}")

@@ -176,8 +176,8 @@ fn data_of_the_wrong_shape_fails_the_call() {
         let came = peer.call(1, "contacts/friends", json!({}));
         assert_eq!(came, Some(failure(1, "contacts/friends", why)));
     }
-    let report = "remote call on /service/contacts/{group} got data that it cannot read: missing \
-                  field `prefix` at line 1 column 2";
+    let report = "remote call on /service/contacts/{group} got data that it cannot read, at line 1 \
+                  column 2";
     assert_eq!(sim.reports(), [report; 2]);
 }
 

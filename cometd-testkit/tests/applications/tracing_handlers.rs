@@ -311,8 +311,7 @@ fn failures_are_reported_within_the_span() {
     ]));
     // Answered from elsewhere.
     kept.lock().unwrap().take().unwrap().result(&NoJson);
-    let no_bool = "got data that it cannot read: invalid type: integer `1`, expected a boolean at \
-                   line 1 column 1";
+    let no_bool = "got data that it cannot read, at line 1 column 1";
     let expected = [
         "ERROR listener on /a failed: failed",
         "ERROR listener on /a panicked: panicked",

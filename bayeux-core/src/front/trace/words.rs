@@ -2,7 +2,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
 use core::time::Duration;
 
 use tracing::{debug, info_span, trace, warn};
@@ -78,7 +77,7 @@ impl Entry {
     fn write(self) {
         let Self { session, span, what } = self;
         if let (What::Added { transport }, Some(id)) = (&what, session) {
-            let (session, transport) = (Prefix(id), transport.map(Transport::name));
+            let (session, transport) = (id.short(), transport.map(Transport::name));
             // Whatever is being done where the session begins, a request say, ends before it.
             span.make(|| info_span!(target: TARGET, parent: None, "session", %session, transport));
         }
@@ -87,7 +86,7 @@ impl Entry {
             What::Added { .. } => debug!(target: TARGET, "session added"),
             What::Removed { reason: RemovedReason::Overflowed } => {
                 // Said with warnings: where no more than these are wanted, there are no spans.
-                let session = session.map(Prefix).map(tracing::field::display);
+                let session = session.map(|id| tracing::field::display(id.short()));
                 let reason = RemovedReason::Overflowed;
                 warn!(target: TARGET, session, ?reason, "session removed: its queue is full");
             }
@@ -101,7 +100,7 @@ impl Entry {
             What::Suspended { timeout } => trace!(target: TARGET, ?timeout, "connect suspended"),
             What::Resumed { cause } => trace!(target: TARGET, ?cause, "connect resumed"),
             What::Dropped { count, first: true } => {
-                let session = session.map(Prefix).map(tracing::field::display);
+                let session = session.map(|id| tracing::field::display(id.short()));
                 warn!(target: TARGET, session, count, "events dropped: the queue is full");
             }
             What::Dropped { count, first: false } => {
@@ -114,18 +113,6 @@ impl Entry {
             }
             What::Ended => {}
         }
-    }
-}
-
-/// The part of a session's id that is shown: its shard, and enough to tell sessions apart. The id
-/// is a credential, so 96 of its 128 random bits stay unsaid.
-struct Prefix(SessionId);
-
-const SHOWN: usize = 12;
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.text()[..SHOWN].iter().try_for_each(|digit| f.write_char(char::from(*digit)))
     }
 }
 
