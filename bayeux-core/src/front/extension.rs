@@ -12,7 +12,6 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::future::{Future, ready};
 
 use serde::Serialize;
@@ -22,6 +21,7 @@ use serde_json::value::RawValue;
 use super::context::Context;
 use super::error::Error;
 use super::guard::Handling;
+use super::registered::Registered;
 use super::session::Session;
 use crate::channel::Pattern;
 use crate::json::Json;
@@ -348,35 +348,17 @@ impl<E: Extension> AnyExtension for E {
 
 /// Which extension of the server, or of a session; for removing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ExtensionId(u64);
+pub struct ExtensionId(pub(super) u64);
 
 /// Extensions in the order of their registration.
-#[derive(Default)]
-pub(super) struct Extensions {
-    registered: Vec<(ExtensionId, Arc<dyn AnyExtension>)>,
-}
+pub(super) type Extensions = Registered<Arc<dyn AnyExtension>>;
 
 impl Extensions {
-    pub(super) fn add(&mut self, number: u64, extension: Arc<dyn AnyExtension>) -> ExtensionId {
-        let id = ExtensionId(number);
-        self.registered.push((id, extension));
-        id
-    }
-
-    pub(super) fn remove(&mut self, id: ExtensionId) -> Option<Arc<dyn AnyExtension>> {
-        let at = self.registered.iter().position(|(it, _)| *it == id)?;
-        Some(self.registered.remove(at).1)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.registered.is_empty()
-    }
-
     pub(super) fn in_order(&self) -> impl Iterator<Item = Arc<dyn AnyExtension>> {
-        self.registered.iter().map(|(_, it)| Arc::clone(it))
+        self.iter().map(Arc::clone)
     }
 
     pub(super) fn reversed(&self) -> impl Iterator<Item = Arc<dyn AnyExtension>> {
-        self.registered.iter().rev().map(|(_, it)| Arc::clone(it))
+        self.iter().rev().map(Arc::clone)
     }
 }

@@ -28,6 +28,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::guard::{Guarded, Handling};
 use super::passage::Passage;
+use super::registered::HandlerId;
 use super::runtime::Report;
 use super::session::Session;
 use super::state::{Mail, register};
@@ -94,9 +95,6 @@ enum Waiting {
     /// An extension has deleted the reply.
     Deleted,
 }
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct HandlerId(u64);
 
 type EventHandler = Arc<dyn Fn(Arc<Message>) -> Handling<()> + Send + Sync>;
 
@@ -191,13 +189,17 @@ impl LocalSession {
     /// # Errors
     ///
     /// When `pattern` is no channel name or wildcard.
-    pub fn on_message<H, F>(&self, pattern: &str, handler: H) -> Result<(), Error>
+    pub fn on_message<H, F>(&self, pattern: &str, handler: H) -> Result<HandlerId, Error>
     where
         H: Fn(Arc<Message>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        self.listen(&Pattern::parse(pattern)?, handler);
-        Ok(())
+        Ok(self.listen(&Pattern::parse(pattern)?, handler))
+    }
+
+    /// Removes what [`LocalSession::on_message`] has added. Whether it was there.
+    pub fn remove_handler(&self, id: HandlerId) -> bool {
+        self.forget(|it, _| it == id)
     }
 
     /// Ends a subscription with its handlers.
@@ -271,7 +273,8 @@ impl LocalSession {
         id
     }
 
-    fn forget(&self, is_forgotten: impl Fn(HandlerId, &Pattern) -> bool) {
+    /// Removes handlers. Whether there were any.
+    fn forget(&self, is_forgotten: impl Fn(HandlerId, &Pattern) -> bool) -> bool {
         let mut forgotten = Vec::new();
         let mut state = self.handle.client.lock();
         for entry in mem::take(&mut state.handlers) {
@@ -281,6 +284,7 @@ impl LocalSession {
         }
         // Dropping the application's handlers may do anything: outside the lock.
         drop(state);
+        !forgotten.is_empty()
     }
 
     async fn ask(&self, kind: RequestKind) -> Result<(), Error> {

@@ -80,6 +80,7 @@ mod metrics;
 mod notice;
 mod passage;
 mod policy;
+mod registered;
 mod runtime;
 mod service;
 mod session;
@@ -117,6 +118,7 @@ use notice::RemovedHandler;
 pub use policy::{
     CreateRequest, HandshakeRequest, NewSession, Policy, PublishRequest, SubscribeRequest,
 };
+pub use registered::HandlerId;
 pub use runtime::{Report, Runtime, Task};
 pub use service::ServiceMessage;
 pub use session::{Batch, Session};
@@ -318,12 +320,26 @@ impl Bayeux {
     ///
     /// A handler that keeps a [`Bayeux`] keeps the server alive; take it from the notice's session
     /// instead where you can.
-    pub fn on_event<H, F>(&self, handler: H)
+    pub fn on_event<H, F>(&self, handler: H) -> HandlerId
     where
         H: Fn(Notice) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        self.lock().event_handlers.push(notice::boxed(handler));
+        let mut state = self.lock();
+        let number = state.next_number();
+        state.event_handlers.add(number, notice::boxed(handler));
+        HandlerId(number)
+    }
+
+    /// Removes what [`Bayeux::on_event`] has added. Whether it was there. What was told to it before
+    /// comes to its end.
+    pub fn remove_handler(&self, id: HandlerId) -> bool {
+        self.turn_with(|state, after| {
+            let removed = state.event_handlers.remove(id.0);
+            let was_there = removed.is_some();
+            after.leftovers.event_handlers.extend(removed);
+            was_there
+        })
     }
 
     /// Adds an extension that sees every message of every session.
@@ -338,7 +354,7 @@ impl Bayeux {
     /// Removes an extension of the server. Whether it was there.
     pub fn remove_extension(&self, id: ExtensionId) -> bool {
         self.turn_with(|state, after| {
-            let Some(extension) = state.extensions.remove(id) else { return false };
+            let Some(extension) = state.extensions.remove(id.0) else { return false };
             after.leftovers.extensions.push(extension);
             self.tell_extended(state, after);
             true
@@ -529,13 +545,18 @@ impl Bayeux {
         added.map_err(|_| Error::SessionGone)
     }
 
-    fn add_removed_handler(&self, id: SessionId, handler: RemovedHandler) -> Result<(), Error> {
+    fn add_removed_handler(
+        &self,
+        id: SessionId,
+        handler: RemovedHandler,
+    ) -> Result<HandlerId, Error> {
         let mut state = self.lock();
         if state.server.session(id).is_none() {
             return Err(Error::SessionGone);
         }
-        state.notes.on_removed.entry(id).or_default().push(handler);
-        Ok(())
+        let number = state.next_number();
+        state.notes.on_removed.entry(id).or_default().add(number, handler);
+        Ok(HandlerId(number))
     }
 }
 

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::extension::{Extension, ExtensionId, Extensions};
 use super::notice::RemovedHandler;
 use super::passage::DequeueHook;
+use super::registered::{HandlerId, Registered};
 use super::trace::Spans;
 use crate::channel::{ChannelKind, ChannelName, Overflow, Pattern};
 use crate::id::SessionId;
@@ -242,7 +243,7 @@ impl Session {
     pub fn remove_extension(&self, id: ExtensionId) -> bool {
         self.bayeux.turn_with(|state, after| {
             let Some(shaping) = state.notes.shaping.get_mut(&self.id) else { return false };
-            let Some(extension) = shaping.extensions.remove(id) else { return false };
+            let Some(extension) = shaping.extensions.remove(id.0) else { return false };
             after.leftovers.extensions.push(extension);
             let incoming = !shaping.extensions.is_empty();
             let command = Command::ExtendSession { session: self.id, incoming };
@@ -259,13 +260,15 @@ impl Session {
     /// # Errors
     ///
     /// When the session is gone.
-    pub fn on_dequeue<H>(&self, hook: H) -> Result<(), Error>
+    pub fn on_dequeue<H>(&self, hook: H) -> Result<HandlerId, Error>
     where
         H: Fn(&Self, &mut Vec<Arc<Message>>) + Send + Sync + 'static,
     {
         self.bayeux.shape(self.id, |state| {
+            let number = state.next_number();
             let shaping = state.notes.shaping.entry(self.id).or_default();
-            shaping.hooks.push(Arc::new(hook));
+            shaping.hooks.add(number, Arc::new(hook));
+            HandlerId(number)
         })
     }
 
@@ -301,7 +304,7 @@ impl Session {
     /// # Errors
     ///
     /// When it is gone already.
-    pub fn on_removed<H, F>(&self, handler: H) -> Result<(), Error>
+    pub fn on_removed<H, F>(&self, handler: H) -> Result<HandlerId, Error>
     where
         H: FnOnce(Self, RemovedReason) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -310,6 +313,21 @@ impl Session {
             alloc::boxed::Box::pin(handler(session, reason))
         });
         self.bayeux.add_removed_handler(self.id, handler)
+    }
+
+    /// Removes what [`Session::on_dequeue`] or [`Session::on_removed`] has added. Whether it was
+    /// there.
+    pub fn remove_handler(&self, id: HandlerId) -> bool {
+        self.bayeux.turn_with(|state, after| {
+            let hooks = state.notes.shaping.get_mut(&self.id).map(|it| &mut it.hooks);
+            let hook = hooks.and_then(|hooks| hooks.remove(id.0));
+            let handlers = state.notes.on_removed.get_mut(&self.id);
+            let handler = handlers.and_then(|handlers| handlers.remove(id.0));
+            let was_there = hook.is_some() || handler.is_some();
+            after.leftovers.hooks.extend(hook);
+            after.leftovers.removed_handlers.extend(handler);
+            was_there
+        })
     }
 
     /// Gives a command about this session, if it is there.
@@ -354,7 +372,7 @@ impl Drop for Batch {
 #[derive(Default)]
 pub(super) struct SessionNotes {
     pub(super) attributes: BTreeMap<SessionId, Attributes>,
-    pub(super) on_removed: BTreeMap<SessionId, Vec<RemovedHandler>>,
+    pub(super) on_removed: BTreeMap<SessionId, Registered<RemovedHandler>>,
     pub(super) shaping: BTreeMap<SessionId, Shaping>,
     pub(super) spans: Spans,
     /// Sessions among those that are gone for the application, but not told so yet.
@@ -365,5 +383,5 @@ pub(super) struct SessionNotes {
 #[derive(Default)]
 pub(super) struct Shaping {
     pub(super) extensions: Extensions,
-    pub(super) hooks: Vec<DequeueHook>,
+    pub(super) hooks: Registered<DequeueHook>,
 }

@@ -19,9 +19,10 @@ use super::caller::Calls;
 use super::context::Context;
 use super::extension::{AnyExtension, ExtensionId, Extensions};
 use super::listener::{AnyListener, Listeners};
-use super::notice::{EventHandler, Notice, Telling};
-use super::passage::Passage;
+use super::notice::{EventHandler, Notice, RemovedHandler, Telling};
+use super::passage::{DequeueHook, Passage};
 use super::policy::{AnyPolicy, NewSession};
+use super::registered::Registered;
 use super::session::{Session, SessionNotes, Shaping};
 use super::trace::{self, SessionSpan};
 use crate::id::{LinkId, SessionId};
@@ -45,10 +46,11 @@ pub(super) struct State {
     /// The extensions of the server.
     pub(super) extensions: Extensions,
     /// How many extensions there were, those of sessions included.
-    extended: u64,
+    /// How often something was registered that may be removed.
+    registered: u64,
     pub(super) calls: Calls,
     pub(super) policy: Option<Arc<dyn AnyPolicy>>,
-    pub(super) event_handlers: Vec<EventHandler>,
+    pub(super) event_handlers: Registered<EventHandler>,
     pub(super) notes: SessionNotes,
     tellings: VecDeque<Telling>,
     /// Who is telling the application, and since when the current telling is under way.
@@ -133,6 +135,9 @@ pub(super) struct Leftovers {
     pub(super) listeners: Vec<AnyListener>,
     pub(super) authorizers: Vec<Arc<dyn AnyAuthorizer>>,
     pub(super) extensions: Vec<Arc<dyn AnyExtension>>,
+    pub(super) event_handlers: Vec<EventHandler>,
+    pub(super) removed_handlers: Vec<RemovedHandler>,
+    pub(super) hooks: Vec<DequeueHook>,
     shaping: Vec<Shaping>,
     setups: Vec<NewSession>,
     passages: Vec<Arc<Passage>>,
@@ -158,10 +163,10 @@ impl State {
             listeners: Listeners::default(),
             authorizers: Authorizers::default(),
             extensions: Extensions::default(),
-            extended: 0,
+            registered: 0,
             calls: Calls::default(),
             policy: None,
-            event_handlers: Vec::new(),
+            event_handlers: Registered::default(),
             notes: SessionNotes::default(),
             tellings: VecDeque::new(),
             teller: None,
@@ -283,12 +288,19 @@ impl State {
         session: Option<SessionId>,
         extension: Arc<dyn AnyExtension>,
     ) -> ExtensionId {
-        self.extended += 1;
+        let number = self.next_number();
         let extensions = match session {
             Some(session) => &mut self.notes.shaping.entry(session).or_default().extensions,
             None => &mut self.extensions,
         };
-        extensions.add(self.extended, extension)
+        extensions.add(number, extension);
+        ExtensionId(number)
+    }
+
+    /// A number for something that is registered.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.registered += 1;
+        self.registered
     }
 
     /// Forgets what is done with the messages of sessions that have been told everything.
@@ -324,7 +336,7 @@ impl State {
         });
         Some(Arc::new(Passage {
             session,
-            hooks: shaping.map(|it| it.hooks.clone()).unwrap_or_default(),
+            hooks: shaping.map(|it| it.hooks.iter().cloned().collect()).unwrap_or_default(),
             server: self.extensions.reversed().collect(),
             own: shaping.map(|it| it.extensions.reversed().collect()).unwrap_or_default(),
             span,
@@ -393,7 +405,8 @@ impl State {
                 if let Some(attributes) = self.notes.attributes.remove(session) {
                     ended.push((*session, attributes));
                 }
-                on_removed = self.notes.on_removed.remove(session).unwrap_or_default();
+                let handlers = self.notes.on_removed.remove(session);
+                on_removed = handlers.map(Registered::into_vec).unwrap_or_default();
                 if self.notes.shaping.contains_key(session) {
                     // Its last events are still to leave.
                     self.notes.ended.push(*session);
@@ -435,7 +448,7 @@ impl State {
             Session::new(bayeux.clone(), id, kept)
         });
         let notice = Notice { event, session };
-        let handlers = self.event_handlers.clone();
+        let handlers = self.event_handlers.iter().cloned().collect();
         self.tellings.push_back(Telling { notice, handlers, on_removed, span });
         let now = bayeux.now();
         let deadline = self.server.config().question_timeout;

@@ -298,3 +298,70 @@ fn meta_channels_are_not_for_the_application() {
     assert_eq!(session.subscriptions(), []);
     assert!(session.exists());
 }
+
+/// Counts how often it is called, and dropped.
+#[derive(Clone)]
+struct Count(Arc<Mutex<Vec<&'static str>>>, Option<Bayeux>);
+
+impl Count {
+    fn call(&self) {
+        self.0.lock().unwrap().push("called");
+    }
+
+    fn tell(&self) -> std::future::Ready<()> {
+        self.call();
+        std::future::ready(())
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        // Under the server's lock this would not come back.
+        if let Some(bayeux) = &self.1 {
+            bayeux.stats();
+        }
+    }
+}
+
+#[test]
+fn whatever_is_added_can_be_removed() {
+    let (sim, bayeux) = world();
+    let count = Count(Arc::default(), Some(bayeux.clone()));
+    let called = || count.0.lock().unwrap().drain(..).count();
+    let me = sim.block_on({
+        let bayeux = bayeux.clone();
+        async move { bayeux.local_session().await }
+    });
+    let me = me.unwrap();
+    let session = me.session();
+
+    let (it, other) = (count.clone(), count.clone());
+    let event = bayeux.on_event(move |_| it.tell());
+    let kept = bayeux.on_event(move |_| other.tell());
+    let it = count.clone();
+    let message = me.on_message("/a", move |_| it.tell()).unwrap();
+    let it = count.clone();
+    let dequeue = session.on_dequeue(move |_, _| it.call()).unwrap();
+    let it = count.clone();
+    let removed = session.on_removed(move |_, _| it.tell()).unwrap();
+
+    session.deliver("/a", &1).unwrap();
+    sim.settle();
+    assert_eq!(called(), 2, "its handler and its hook");
+    bayeux.channel("/new").unwrap();
+    sim.settle();
+    assert_eq!(called(), 2, "both event handlers");
+
+    assert!(bayeux.remove_handler(event) && !bayeux.remove_handler(event));
+    assert!(me.remove_handler(message) && !me.remove_handler(message));
+    assert!(!session.remove_handler(message), "it is none of these");
+    assert!(session.remove_handler(dequeue) && !session.remove_handler(dequeue));
+    assert!(session.remove_handler(removed) && !session.remove_handler(removed));
+    session.deliver("/a", &1).unwrap();
+    sim.settle();
+    assert_eq!(called(), 0);
+    session.disconnect().unwrap();
+    sim.settle();
+    assert_eq!(called(), 1, "one event handler is left");
+    assert!(bayeux.remove_handler(kept));
+}
