@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use metrics::{Key, KeyName, Label, Level, Metadata, SharedString, Unit};
 
-use super::{Bayeux, figures};
+use super::Bayeux;
+use super::figures::figures;
 use crate::server::{Figure, FigureKind, Latencies};
 
 /// The histogram of [`Stats::delivery`](crate::Stats::delivery), in seconds.

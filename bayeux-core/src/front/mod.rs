@@ -64,6 +64,7 @@
 mod attributes;
 mod authorizer;
 mod binary;
+mod builder;
 mod call;
 mod caller;
 mod channel;
@@ -72,6 +73,7 @@ mod drive;
 mod error;
 mod exchange;
 mod extension;
+mod figures;
 mod guard;
 mod listener;
 mod local;
@@ -80,6 +82,7 @@ mod metrics;
 mod notice;
 mod passage;
 mod policy;
+mod publishing;
 mod registered;
 mod runtime;
 mod service;
@@ -92,7 +95,7 @@ mod turn;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::poll_fn;
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Mutex;
@@ -102,6 +105,7 @@ pub use authorizer::{
     Authorization, AuthorizeRequest, Authorizer, AuthorizerId, Grants, Permission,
 };
 pub use binary::Binary;
+pub use builder::Builder;
 pub use call::Call;
 pub use caller::{CallStats, Caller};
 pub use channel::Channel;
@@ -114,7 +118,6 @@ pub use local::LocalSession;
 #[cfg(feature = "metrics")]
 pub use metrics::Metrics;
 pub use notice::Notice;
-use notice::RemovedHandler;
 pub use policy::{
     CreateRequest, HandshakeRequest, NewSession, Policy, PublishRequest, SubscribeRequest,
 };
@@ -123,16 +126,15 @@ pub use runtime::{Report, Runtime, Task};
 pub use service::ServiceMessage;
 pub use session::{Batch, Session};
 pub use socket::{Broken, Frames, Received, Sending, Socket};
-use state::{Publishing, State, register};
+use state::State;
 
 use crate::channel::Pattern;
 use crate::codec::Decoder;
 use crate::config::Config;
-use crate::http::{HttpConfig, Mapper};
+use crate::http::Mapper;
 use crate::id::SessionId;
-use crate::message::{Message, Parcel};
-use crate::options::ConfigError;
-use crate::server::{Command, Figure, Input, Rules, Server, Stats};
+use crate::message::Parcel;
+use crate::server::{Command, Input, Server};
 use crate::time::{Time, WallTime};
 use crate::transport::Transport;
 
@@ -162,119 +164,10 @@ impl Shared {
     }
 }
 
-/// Makes a [`Bayeux`].
-#[derive(Default)]
-pub struct Builder {
-    config: Config,
-    http: HttpConfig,
-    rules: Option<Rules>,
-    policy: Option<Arc<dyn policy::AnyPolicy>>,
-}
-
-impl Builder {
-    /// A server with the default options, which allows what Bayeux allows.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the server's options.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Sets the HTTP options.
-    #[must_use]
-    pub fn http(mut self, http: HttpConfig) -> Self {
-        self.http = http;
-        self
-    }
-
-    /// Sets the policy that is asked where the rules say so. Without rules it is asked about
-    /// everything.
-    #[must_use]
-    pub fn policy(mut self, policy: impl Policy) -> Self {
-        self.policy = Some(Arc::new(policy));
-        self
-    }
-
-    /// Sets static rules, which are decided without asking anybody.
-    #[must_use]
-    pub fn rules(mut self, rules: Rules) -> Self {
-        self.rules = Some(rules);
-        self
-    }
-
-    /// Makes the server on `runtime`. Somebody has to run [`Bayeux::drive`] on it; the adapters'
-    /// own constructors do.
-    ///
-    /// # Errors
-    ///
-    /// When the options do not make sense.
-    pub fn build(self, runtime: Arc<dyn Runtime>) -> Result<Bayeux, ConfigError> {
-        let Self { config, http, rules, policy } = self;
-        if config.relay {
-            let reason = "needs a driver of its own: the front has no peers to relay to";
-            return Err(ConfigError::Invalid { option: "relay", reason });
-        }
-        let mapper = Mapper::new(http, &config.allowed_transports)?;
-        let decoder = Decoder::new(&config);
-        let now = runtime.now();
-        let mut server = Server::new(config.clone(), runtime.entropy(), now)?;
-        let rules = rules.or_else(|| policy.is_some().then(Rules::ask));
-        if let Some(rules) = rules {
-            server.handle(now, Input::Command(Command::SetRules(rules.into())));
-        }
-        let mut state = State::new(server);
-        state.policy = policy;
-        let shared = Shared { state: Mutex::new(state), runtime, mapper, decoder, config };
-        Ok(Bayeux { shared: Arc::new(shared) })
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .field("http", &self.http)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Bayeux {
     /// Starts to make a server.
     pub fn builder() -> Builder {
         Builder::new()
-    }
-
-    /// Publishes `data` on a channel that need not exist, and is not made for the purpose: for
-    /// names that come from elsewhere. Returns when the listeners have seen it.
-    ///
-    /// # Errors
-    ///
-    /// When `channel` is no channel name, a wildcard or a meta channel, `data` has no JSON form, or
-    /// a listener vetoed the message.
-    pub async fn publish<T: serde::Serialize + ?Sized>(
-        &self,
-        channel: &str,
-        data: &T,
-    ) -> Result<(), Error> {
-        Channel::new(self.clone(), Pattern::parse(channel)?).publish(data).await
-    }
-
-    /// The same in the name of a session; see [`Channel::publish_from`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Bayeux::publish`].
-    pub async fn publish_from<T: serde::Serialize + ?Sized>(
-        &self,
-        session: &Session,
-        channel: &str,
-        data: &T,
-    ) -> Result<(), Error> {
-        Channel::new(self.clone(), Pattern::parse(channel)?).publish_from(session, data).await
     }
 
     /// A handle on a channel or wildcard that exists.
@@ -314,99 +207,9 @@ impl Bayeux {
         ids.into_iter().map(|id| Session::new(self.clone(), id, None)).collect()
     }
 
-    /// Calls `handler` for each event, one after another in their order: the next event is told
-    /// when all handlers are done with this one. A handler that panics is reported; one that takes
-    /// longer than `question_timeout` is reported, and the events behind it wait for it no longer.
-    ///
-    /// A handler that keeps a [`Bayeux`] keeps the server alive; take it from the notice's session
-    /// instead where you can.
-    pub fn on_event<H, F>(&self, handler: H) -> HandlerId
-    where
-        H: Fn(Notice) -> F + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let mut state = self.lock();
-        let number = state.next_number();
-        state.event_handlers.add(number, notice::boxed(handler));
-        HandlerId(number)
-    }
-
-    /// Removes what [`Bayeux::on_event`] has added. Whether it was there. What was told to it before
-    /// comes to its end.
-    pub fn remove_handler(&self, id: HandlerId) -> bool {
-        self.turn_with(|state, after| {
-            let removed = state.event_handlers.remove(id.0);
-            let was_there = removed.is_some();
-            after.leftovers.event_handlers.extend(removed);
-            was_there
-        })
-    }
-
-    /// Adds an extension that sees every message of every session.
-    pub fn add_extension(&self, extension: impl Extension) -> ExtensionId {
-        self.turn_with(|state, after| {
-            let id = state.add_extension(None, Arc::new(extension));
-            self.tell_extended(state, after);
-            id
-        })
-    }
-
-    /// Removes an extension of the server. Whether it was there.
-    pub fn remove_extension(&self, id: ExtensionId) -> bool {
-        self.turn_with(|state, after| {
-            let Some(extension) = state.extensions.remove(id.0) else { return false };
-            after.leftovers.extensions.push(extension);
-            self.tell_extended(state, after);
-            true
-        })
-    }
-
-    /// Says to the machine whether there are extensions.
-    fn tell_extended(&self, state: &mut State, after: &mut state::After) {
-        let any = !state.extensions.is_empty();
-        let command = Command::Extend { incoming: any, outgoing: any };
-        state.turn(self, self.now(), Input::Command(command), after);
-    }
-
-    /// Removes a listener. Whether it was there.
-    pub fn remove_listener(&self, id: &ListenerId) -> bool {
-        self.turn_with(|state, after| {
-            let Some((listener, last)) = state.listeners.remove(id) else { return false };
-            after.leftovers.listeners.push(listener);
-            if last {
-                let command = Command::ListenChannel { pattern: id.pattern.clone(), listen: false };
-                state.turn(self, self.now(), Input::Command(command), after);
-            }
-            true
-        })
-    }
-
     /// The server's options.
     pub fn config(&self) -> &Config {
         &self.shared.config
-    }
-
-    /// Counters and gauges. This takes a moment under the server's lock, however much there is to
-    /// count.
-    pub fn stats(&self) -> Stats {
-        self.with_server(Server::stats)
-    }
-
-    /// How many remote calls there are.
-    pub fn call_stats(&self) -> CallStats {
-        self.lock().calls.stats()
-    }
-
-    /// [`Bayeux::stats`] and [`Bayeux::call_stats`] under the names that monitoring systems give
-    /// them. The histogram [`Stats::delivery`] is not among them.
-    pub fn figures(&self) -> Vec<Figure> {
-        let (stats, calls) = self.all_stats();
-        figures(&stats, calls)
-    }
-
-    fn all_stats(&self) -> (Stats, CallStats) {
-        let state = self.lock();
-        (state.server.stats(), state.calls.stats())
     }
 
     /// Prepares for the end: held connects are answered, none is held from here on, no session is
@@ -443,41 +246,6 @@ impl Bayeux {
         self.turn(Input::Command(command));
     }
 
-    fn add_listener(&self, pattern: Pattern, listener: listener::AnyListener) -> ListenerId {
-        self.turn_with(|state, after| {
-            let command = Command::ListenChannel { pattern: pattern.clone(), listen: true };
-            let id = state.listeners.add(pattern, listener);
-            state.turn(self, self.now(), Input::Command(command), after);
-            id
-        })
-    }
-
-    fn add_authorizer(
-        &self,
-        pattern: Pattern,
-        authorizer: Arc<dyn authorizer::AnyAuthorizer>,
-    ) -> AuthorizerId {
-        self.turn_with(|state, after| {
-            let command = Command::AuthorizeChannel { pattern: pattern.clone(), authorize: true };
-            let id = state.authorizers.add(pattern, authorizer);
-            state.turn(self, self.now(), Input::Command(command), after);
-            id
-        })
-    }
-
-    fn remove_authorizer(&self, id: &AuthorizerId) -> bool {
-        self.turn_with(|state, after| {
-            let Some((authorizer, last)) = state.authorizers.remove(id) else { return false };
-            after.leftovers.authorizers.push(authorizer);
-            if last {
-                let pattern = id.pattern.clone();
-                let command = Command::AuthorizeChannel { pattern, authorize: false };
-                state.turn(self, self.now(), Input::Command(command), after);
-            }
-            true
-        })
-    }
-
     fn remove_channel(&self, pattern: &Pattern) {
         self.turn_with(|state, after| {
             after.leftovers.listeners.extend(state.listeners.clear(pattern));
@@ -485,36 +253,6 @@ impl Bayeux {
             let command = Command::RemoveChannel { pattern: pattern.clone() };
             state.turn(self, self.now(), Input::Command(command), after);
         });
-    }
-
-    async fn publish_message(
-        &self,
-        message: Arc<Message>,
-        from: Option<SessionId>,
-    ) -> Result<(), Error> {
-        let receipt = self.turn_with(|state, after| {
-            state.receipts += 1;
-            let receipt = crate::server::Receipt(state.receipts);
-            state.publishes.insert(receipt, Publishing::Waiting(None));
-            let command = Command::Publish { message, from, receipt: Some(receipt) };
-            state.turn(self, self.now(), Input::Command(command), after);
-            receipt
-        });
-        let waiting = Forget { bayeux: self, receipt };
-        let published = poll_fn(|cx| {
-            let mut state = self.lock();
-            let replaced = match state.publishes.get_mut(&receipt) {
-                Some(Publishing::Waiting(waker)) => register(waker, cx.waker()),
-                Some(Publishing::Done { published }) => return Poll::Ready(*published),
-                None => return Poll::Ready(true),
-            };
-            drop(state);
-            drop(replaced);
-            Poll::Pending
-        })
-        .await;
-        drop(waiting);
-        if published { Ok(()) } else { Err(Error::Vetoed) }
     }
 
     /// The attributes of a session that exists, made if asked for.
@@ -528,65 +266,10 @@ impl Bayeux {
         }
         Some(state.notes.attributes.entry(id).or_default().clone())
     }
-
-    /// Adds to what is done with the messages of a session, if it is there.
-    fn shape<T>(&self, id: SessionId, add: impl FnOnce(&mut State) -> T) -> Result<T, Error> {
-        let added = self.turn_with(|state, after| {
-            if state.server.session(id).is_none() {
-                // Given back, since dropping what it holds may do anything: outside the lock.
-                return Err(add);
-            }
-            let added = add(state);
-            let incoming = state.notes.shaping.get(&id).is_some_and(|it| !it.extensions.is_empty());
-            let command = Command::ExtendSession { session: id, incoming };
-            state.turn(self, self.now(), Input::Command(command), after);
-            Ok(added)
-        });
-        added.map_err(|_| Error::SessionGone)
-    }
-
-    fn add_removed_handler(
-        &self,
-        id: SessionId,
-        handler: RemovedHandler,
-    ) -> Result<HandlerId, Error> {
-        let mut state = self.lock();
-        if state.server.session(id).is_none() {
-            return Err(Error::SessionGone);
-        }
-        let number = state.next_number();
-        state.notes.on_removed.entry(id).or_default().add(number, handler);
-        Ok(HandlerId(number))
-    }
-}
-
-/// Forgets a publish when nobody waits for its outcome any more.
-struct Forget<'b> {
-    bayeux: &'b Bayeux,
-    receipt: crate::server::Receipt,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        let state = self.bayeux.lock_in_drop();
-        let forgotten = state.and_then(|mut state| state.publishes.remove(&self.receipt));
-        drop(forgotten);
-    }
 }
 
 impl fmt::Debug for Bayeux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bayeux").finish_non_exhaustive()
     }
-}
-
-fn figures(stats: &Stats, calls: CallStats) -> Vec<Figure> {
-    let mut figures = stats.figures();
-    figures.push(Figure::gauge("bayeux_calls", "Remote calls in progress.", calls.open));
-    figures.push(Figure::counter(
-        "bayeux_calls_refused_total",
-        "Remote calls refused because there were too many.",
-        calls.refused,
-    ));
-    figures
 }

@@ -1,6 +1,18 @@
 //! [`Registered`]: what the application has added and may remove again.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::future::Future;
+
+use super::authorizer::{AnyAuthorizer, AuthorizerId};
+use super::extension::{Extension, ExtensionId};
+use super::listener::{AnyListener, ListenerId};
+use super::notice::{self, Notice, RemovedHandler};
+use super::state::{After, State};
+use super::{Bayeux, Error};
+use crate::channel::Pattern;
+use crate::id::SessionId;
+use crate::server::{Command, Input};
 
 /// Which handler; for removing it from what it was added to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,5 +47,143 @@ impl<T> Registered<T> {
 impl<T> Default for Registered<T> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl Bayeux {
+    /// Calls `handler` for each event, one after another in their order: the next event is told
+    /// when all handlers are done with this one. A handler that panics is reported; one that takes
+    /// longer than `question_timeout` is reported, and the events behind it wait for it no longer.
+    ///
+    /// A handler that keeps a [`Bayeux`] keeps the server alive; take it from the notice's session
+    /// instead where you can.
+    pub fn on_event<H, F>(&self, handler: H) -> HandlerId
+    where
+        H: Fn(Notice) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut state = self.lock();
+        let number = state.next_number();
+        state.event_handlers.add(number, notice::boxed(handler));
+        HandlerId(number)
+    }
+
+    /// Removes what [`Bayeux::on_event`] has added. Whether it was there. What was told to it before
+    /// comes to its end.
+    pub fn remove_handler(&self, id: HandlerId) -> bool {
+        self.turn_with(|state, after| {
+            let removed = state.event_handlers.remove(id.0);
+            let was_there = removed.is_some();
+            after.leftovers.event_handlers.extend(removed);
+            was_there
+        })
+    }
+
+    /// Adds an extension that sees every message of every session.
+    pub fn add_extension(&self, extension: impl Extension) -> ExtensionId {
+        self.turn_with(|state, after| {
+            let id = state.add_extension(None, Arc::new(extension));
+            self.tell_extended(state, after);
+            id
+        })
+    }
+
+    /// Removes an extension of the server. Whether it was there.
+    pub fn remove_extension(&self, id: ExtensionId) -> bool {
+        self.turn_with(|state, after| {
+            let Some(extension) = state.extensions.remove(id.0) else { return false };
+            after.leftovers.extensions.push(extension);
+            self.tell_extended(state, after);
+            true
+        })
+    }
+
+    /// Says to the machine whether there are extensions.
+    fn tell_extended(&self, state: &mut State, after: &mut After) {
+        let any = !state.extensions.is_empty();
+        let command = Command::Extend { incoming: any, outgoing: any };
+        state.turn(self, self.now(), Input::Command(command), after);
+    }
+
+    /// Removes a listener. Whether it was there.
+    pub fn remove_listener(&self, id: &ListenerId) -> bool {
+        self.turn_with(|state, after| {
+            let Some((listener, last)) = state.listeners.remove(id) else { return false };
+            after.leftovers.listeners.push(listener);
+            if last {
+                let command = Command::ListenChannel { pattern: id.pattern.clone(), listen: false };
+                state.turn(self, self.now(), Input::Command(command), after);
+            }
+            true
+        })
+    }
+
+    pub(super) fn add_listener(&self, pattern: Pattern, listener: AnyListener) -> ListenerId {
+        self.turn_with(|state, after| {
+            let command = Command::ListenChannel { pattern: pattern.clone(), listen: true };
+            let id = state.listeners.add(pattern, listener);
+            state.turn(self, self.now(), Input::Command(command), after);
+            id
+        })
+    }
+
+    pub(super) fn add_authorizer(
+        &self,
+        pattern: Pattern,
+        authorizer: Arc<dyn AnyAuthorizer>,
+    ) -> AuthorizerId {
+        self.turn_with(|state, after| {
+            let command = Command::AuthorizeChannel { pattern: pattern.clone(), authorize: true };
+            let id = state.authorizers.add(pattern, authorizer);
+            state.turn(self, self.now(), Input::Command(command), after);
+            id
+        })
+    }
+
+    pub(super) fn remove_authorizer(&self, id: &AuthorizerId) -> bool {
+        self.turn_with(|state, after| {
+            let Some((authorizer, last)) = state.authorizers.remove(id) else { return false };
+            after.leftovers.authorizers.push(authorizer);
+            if last {
+                let pattern = id.pattern.clone();
+                let command = Command::AuthorizeChannel { pattern, authorize: false };
+                state.turn(self, self.now(), Input::Command(command), after);
+            }
+            true
+        })
+    }
+
+    /// Adds to what is done with the messages of a session, if it is there.
+    pub(super) fn shape<T>(
+        &self,
+        id: SessionId,
+        add: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, Error> {
+        let added = self.turn_with(|state, after| {
+            if state.server.session(id).is_none() {
+                // Given back, since dropping what it holds may do anything: outside the lock.
+                return Err(add);
+            }
+            let added = add(state);
+            let incoming = state.notes.shaping.get(&id).is_some_and(|it| !it.extensions.is_empty());
+            let command = Command::ExtendSession { session: id, incoming };
+            state.turn(self, self.now(), Input::Command(command), after);
+            Ok(added)
+        });
+        added.map_err(|_| Error::SessionGone)
+    }
+
+    pub(super) fn add_removed_handler(
+        &self,
+        id: SessionId,
+        handler: RemovedHandler,
+    ) -> Result<HandlerId, Error> {
+        let mut state = self.lock();
+        if state.server.session(id).is_none() {
+            return Err(Error::SessionGone);
+        }
+        let number = state.next_number();
+        state.notes.on_removed.entry(id).or_default().add(number, handler);
+        Ok(HandlerId(number))
     }
 }
