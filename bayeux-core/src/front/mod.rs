@@ -10,7 +10,7 @@
 //! | serve `/service/…` channels, with typed data and parameters | [`Bayeux::service`], [`ServiceMessage`] |
 //! | answer remote calls | [`Bayeux::remote_call`], [`Call`]; later, [`Bayeux::on_call`], [`Caller`] |
 //! | answer one client | [`Incoming::reply`], [`Session::deliver`] |
-//! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`]; channel by channel, [`Channel::add_authorizer`] |
+//! | decide who may do what | [`Policy`]; without asking anybody, [`Rules`](crate::Rules); channel by channel, [`Channel::add_authorizer`] |
 //! | see, change or delete every message | [`Bayeux::add_extension`], [`Session::add_extension`] |
 //! | be a client yourself | [`Bayeux::local_session`] |
 //! | decide how a session begins | [`HandshakeRequest::session`], [`NewSession`] |
