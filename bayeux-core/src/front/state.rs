@@ -45,7 +45,6 @@ pub(super) struct State {
     pub(super) authorizers: Authorizers,
     /// The extensions of the server.
     pub(super) extensions: Extensions,
-    /// How many extensions there were, those of sessions included.
     /// How often something was registered that may be removed.
     registered: u64,
     pub(super) calls: Calls,
