@@ -48,6 +48,12 @@ use crate::message::{Message, Reply, ReplyChannel, Request, RequestKind, Verb};
 /// }
 /// ```
 pub trait Extension: Send + Sync + 'static {
+    /// Whether [`Extension::incoming`] does anything. Where no extension wants to see what comes in,
+    /// no message waits to be seen.
+    const INCOMING: bool = true;
+    /// Whether [`Extension::outgoing`] does anything.
+    const OUTGOING: bool = true;
+
     /// A client's message, before anything is done with it. The future gives it back, perhaps
     /// changed, or `None` to delete it: then the client is told `404::message_deleted`. An extension
     /// that panics, or takes longer than `question_timeout`, has deleted it: what was to be checked
@@ -332,11 +338,21 @@ fn object<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
 
 /// An extension behind a pointer.
 pub(super) trait AnyExtension: Send + Sync {
+    fn receives(&self) -> bool;
+    fn sends(&self) -> bool;
     fn receive(self: Arc<Self>, message: ClientMessage) -> Handling<Option<ClientMessage>>;
     fn send(&self, message: &mut ServerMessage<'_>) -> bool;
 }
 
 impl<E: Extension> AnyExtension for E {
+    fn receives(&self) -> bool {
+        E::INCOMING
+    }
+
+    fn sends(&self) -> bool {
+        E::OUTGOING
+    }
+
     fn receive(self: Arc<Self>, message: ClientMessage) -> Handling<Option<ClientMessage>> {
         Box::pin(async move { self.incoming(message).await })
     }
@@ -354,11 +370,13 @@ pub struct ExtensionId(pub(super) u64);
 pub(super) type Extensions = Registered<Arc<dyn AnyExtension>>;
 
 impl Extensions {
-    pub(super) fn in_order(&self) -> impl Iterator<Item = Arc<dyn AnyExtension>> {
-        self.iter().map(Arc::clone)
+    /// Those that see what comes in, in the order in which they do.
+    pub(super) fn receiving(&self) -> impl Iterator<Item = &Arc<dyn AnyExtension>> {
+        self.iter().filter(|it| it.receives())
     }
 
-    pub(super) fn reversed(&self) -> impl Iterator<Item = Arc<dyn AnyExtension>> {
-        self.iter().rev().map(Arc::clone)
+    /// Those that see what goes out, in the order in which they do.
+    pub(super) fn sending(&self) -> impl Iterator<Item = &Arc<dyn AnyExtension>> {
+        self.iter().rev().filter(|it| it.sends())
     }
 }

@@ -167,9 +167,9 @@ impl NewSession {
     }
 
     /// Adds an extension to the session.
-    pub fn add_extension(&self, extension: impl Extension) {
+    pub fn add_extension<E: Extension>(&self, extension: E) {
         let mut start = self.start();
-        start.setup.extended = true;
+        start.setup.extended |= E::INCOMING;
         start.extensions.push(Arc::new(extension));
     }
 

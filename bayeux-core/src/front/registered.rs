@@ -100,8 +100,9 @@ impl Bayeux {
 
     /// Says to the machine whether there are extensions.
     fn tell_extended(&self, state: &mut State, after: &mut After) {
-        let any = !state.extensions.is_empty();
-        let command = Command::Extend { incoming: any, outgoing: any };
+        let incoming = state.extensions.receiving().next().is_some();
+        let outgoing = state.extensions.sending().next().is_some();
+        let command = Command::Extend { incoming, outgoing };
         state.turn(self, self.now(), Input::Command(command), after);
     }
 
@@ -165,7 +166,8 @@ impl Bayeux {
                 return Err(add);
             }
             let added = add(state);
-            let incoming = state.notes.shaping.get(&id).is_some_and(|it| !it.extensions.is_empty());
+            let shaping = state.notes.shaping.get(&id);
+            let incoming = shaping.is_some_and(|it| it.extensions.receiving().next().is_some());
             let command = Command::ExtendSession { session: id, incoming };
             state.turn(self, self.now(), Input::Command(command), after);
             Ok(added)

@@ -245,7 +245,7 @@ impl Session {
             let Some(shaping) = state.notes.shaping.get_mut(&self.id) else { return false };
             let Some(extension) = shaping.extensions.remove(id.0) else { return false };
             after.leftovers.extensions.push(extension);
-            let incoming = !shaping.extensions.is_empty();
+            let incoming = shaping.extensions.receiving().next().is_some();
             let command = Command::ExtendSession { session: self.id, incoming };
             state.turn(&self.bayeux, self.bayeux.now(), Input::Command(command), after);
             true

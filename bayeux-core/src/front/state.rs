@@ -336,8 +336,8 @@ impl State {
         Some(Arc::new(Passage {
             session,
             hooks: shaping.map(|it| it.hooks.iter().cloned().collect()).unwrap_or_default(),
-            server: self.extensions.reversed().collect(),
-            own: shaping.map(|it| it.extensions.reversed().collect()).unwrap_or_default(),
+            server: self.extensions.sending().cloned().collect(),
+            own: shaping.map(|it| it.extensions.sending().cloned().collect()).unwrap_or_default(),
             span,
         }))
     }

@@ -311,8 +311,8 @@ impl Bayeux {
         let extensions: Vec<_> = {
             let state = self.lock();
             let session = message.session().and_then(|it| state.notes.shaping.get(&it.id()));
-            let own = session.into_iter().flat_map(|it| it.extensions.in_order());
-            state.extensions.in_order().chain(own).collect()
+            let own = session.into_iter().flat_map(|it| it.extensions.receiving());
+            state.extensions.receiving().chain(own).cloned().collect()
         };
         for extension in extensions {
             match Guarded::new(|| extension.receive(message)).await {
@@ -377,7 +377,7 @@ impl Bayeux {
 
     /// Lets the server's extensions see a message on its way out. Whether it goes on.
     fn lets_out(&self, message: &mut Arc<Message>) -> bool {
-        let extensions: Vec<_> = self.lock().extensions.reversed().collect();
+        let extensions: Vec<_> = self.lock().extensions.sending().cloned().collect();
         extensions.into_iter().all(|extension| {
             let content = Content::Event(message);
             let runtime = &*self.shared.runtime;

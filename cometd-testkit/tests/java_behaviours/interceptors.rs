@@ -368,3 +368,47 @@ fn extensions_that_come_and_go_leave_listeners_alone() {
     world.bayeux.remove_extension(id);
     assert_eq!(peer.ask(json!({ "channel": "/a" }))[0]["error"], "404::message_deleted");
 }
+
+/// Would delete everything, if it were asked.
+struct Blind<const IN: bool, const OUT: bool>;
+
+impl<const IN: bool, const OUT: bool> Extension for Blind<IN, OUT> {
+    const INCOMING: bool = IN;
+    const OUTGOING: bool = OUT;
+
+    async fn incoming(&self, _: ClientMessage) -> Option<ClientMessage> {
+        None
+    }
+
+    fn outgoing(&self, message: &mut ServerMessage<'_>) -> bool {
+        message.reply().is_some()
+    }
+}
+
+#[test]
+fn an_extension_is_asked_only_about_the_direction_that_it_wants_to_see() {
+    let world = World::new();
+    let peer = world.open();
+    peer.subscribe("/a");
+    let session = world.session(&peer);
+    session.add_extension(Blind::<false, false>).expect("it is there");
+    world.bayeux.add_extension(Blind::<false, false>);
+    assert_eq!(peer.ask(json!({ "channel": "/b", "data": 1 }))[0]["successful"], true);
+    world.publish("/a", json!(1)).expect("nobody vetoes it");
+    assert_eq!(peer.connect()[0]["data"], 1);
+
+    let own = session.add_extension(Blind::<false, true>).expect("it is there");
+    assert_eq!(peer.ask(json!({ "channel": "/b", "data": 1 }))[0]["successful"], true);
+    world.publish("/a", json!(2)).expect("it is the session's");
+    assert_eq!(peer.connect(), json!([connected()]));
+    assert!(session.remove_extension(own));
+
+    world.bayeux.add_extension(Blind::<true, false>);
+    world.publish("/a", json!(3)).expect("nobody vetoes it");
+    let answer = peer.ask(json!({ "channel": "/b", "data": 1 }));
+    let of = |channel: &str| {
+        answer.as_array().expect("a list").iter().find(|it| it["channel"] == channel).cloned()
+    };
+    assert_eq!(of("/a").expect("it came")["data"], 3);
+    assert_eq!(of("/b").expect("it is answered")["successful"], false);
+}
