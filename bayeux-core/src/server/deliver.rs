@@ -21,7 +21,7 @@ struct Manner {
 }
 
 /// Whether there is the reply to a connect that was successful.
-pub(super) fn has_connected(replies: &[Reply]) -> bool {
+fn has_connected(replies: &[Reply]) -> bool {
     replies.iter().any(|reply| reply.answers(Verb::Connect) && reply.is_successful())
 }
 
@@ -115,8 +115,9 @@ impl Server {
             return;
         }
         match session.socket {
-            // A farewell takes the first chance: there will be no connect of this session.
-            Some(link) if !session.delivers_with_connect_only() || !session.is_live() => {
+            Some(link) if !session.delivers_with_connect_only() => self.push(link),
+            // A farewell takes the first chance, unless a connect has to say what has arrived.
+            Some(link) if !session.is_live() && !session.queue.is_acknowledged() => {
                 self.push(link);
             }
             _ if session.held.is_some() => self.resume(key, ResumeCause::Events),
@@ -174,14 +175,13 @@ impl Server {
         it.state = LinkState::Sent { session, flight: None, starts_expiry: connect || handshake };
 
         let mut events = last_events;
-        let connected = has_connected(&replies);
         let carrier = session.filter(|&key| {
             // What goes with an older connect than the latest may arrive nowhere, and the number
             // that goes with the latest would acknowledge it.
             let latest = self.sessions.get(key).is_some_and(|session| {
                 session.connects == number || !session.queue.is_acknowledged()
             });
-            self.may_carry_events(key, connected && latest, handshake)
+            self.may_carry_events(key, &replies, latest)
         });
         if let Some(key) = carrier {
             // A farewell goes with the answer to a payload that has no session any more.
@@ -223,15 +223,25 @@ impl Server {
         }
     }
 
-    /// Whether a session's queue may leave with an answer to these messages: with one to a connect
-    /// (that was successful, since clients take no number from another one) it always may.
-    pub(super) fn may_carry_events(&self, key: SessionKey, connect: bool, handshake: bool) -> bool {
+    /// Whether a session's queue may leave with these replies: with one to a connect (that was
+    /// successful, since clients take no number from another one) it always may. `latest` says
+    /// whether there is no newer connect.
+    pub(super) fn may_carry_events(
+        &self,
+        key: SessionKey,
+        replies: &[Reply],
+        latest: bool,
+    ) -> bool {
         let Some(session) = self.sessions.get(key) else { return false };
-        if handshake {
+        let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
+        if answers(Verb::Handshake) {
             self.config.allow_message_delivery_during_handshake
+        } else if session.is_live() {
+            (latest && has_connected(replies)) || !session.delivers_with_connect_only()
         } else {
-            // A farewell takes the first chance: there will be no connect of this session.
-            connect || !session.delivers_with_connect_only() || !session.is_live()
+            // A farewell takes the first chance: its client may never connect again. But only a
+            // connect says which of the events that were sent have arrived.
+            !session.queue.is_acknowledged() || answers(Verb::Connect)
         }
     }
 

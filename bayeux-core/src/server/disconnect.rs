@@ -41,6 +41,7 @@ impl Server {
             if let Ok(channel) = ChannelName::parse(Verb::Disconnect.channel()) {
                 let (message, now) = (Arc::new(Message::disconnect(channel)), self.now);
                 self.sessions.change(key, |session| session.queue.push(message, false, now));
+                self.stats.events_queued += 1;
             }
         }
         let last_events = match reason {

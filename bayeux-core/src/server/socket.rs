@@ -20,7 +20,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::deliver::has_connected;
 use super::keys::SessionKey;
 use super::link::{Answering, HeldConnect, Link, LinkInfo, LinkState};
 use super::payload::Payload;
@@ -290,12 +289,11 @@ impl Server {
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
-        let connected = has_connected(&replies);
         if let Some(owner) = owner.filter(|_| !events.is_empty()) {
             self.said_farewell(owner);
         }
         let bound = bound.filter(|&key| owner.is_none() || owner == self.session_id(key));
-        if let Some(key) = bound.filter(|&key| self.may_carry_events(key, connected, handshake)) {
+        if let Some(key) = bound.filter(|&key| self.may_carry_events(key, &replies, true)) {
             if let Some(session) = self.sessions.get(key) {
                 (owner, timestamp) = (Some(session.id), timestamp | session.timestamp);
             }

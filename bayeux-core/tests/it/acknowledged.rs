@@ -4,7 +4,7 @@
 use bayeux_core::{ChannelSettings, Command, Delivery, Input, LinkId, RemovedReason};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Visitor, data, message, pattern, subscribe};
+use crate::bench::{Bench, Visitor, data, message, pattern, publish, subscribe};
 use crate::storm::Dice;
 
 impl Bench {
@@ -304,6 +304,46 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The server ends the session while no connect is held; the client is about to publish.
+    fn take_farewell(&mut self) {
+        for (link, _) in core::mem::take(&mut self.links) {
+            self.bench.input(Input::Close { link });
+        }
+        self.bench.drain();
+        self.bench.command(Command::Disconnect { session: self.visitor.session() });
+        let visitor = self.visitor.clone();
+        let answer = self.bench.send(&visitor, &publish(&visitor, "/b", json!(1)));
+        assert_eq!(answer[0]["error"], "402::session_unknown");
+        assert_eq!(answer.len(), 1, "nobody knows what has arrived");
+        let answer = self.bench.send(&visitor, &connect(&visitor, self.acknowledged));
+        let missing: Vec<_> = (self.received..self.published).map(Value::from).collect();
+        let last = answer.iter().find(|it| it["channel"] == "/meta/disconnect");
+        assert_eq!((data(&answer), last.is_some()), (missing, true));
+        assert_eq!(self.bench.server.stats().sessions, 0);
+    }
+}
+
+#[test]
+fn a_farewell_on_a_socket_waits_for_a_connect_too() {
+    let mut bench = Bench::new();
+    let visitor = bench.acknowledging();
+    let lost = bench.socket();
+    bench.tell(lost, &connect(&visitor, 1));
+    bench.publish("/a", json!(1));
+    assert_eq!(data(&bench.answer(lost).unwrap()), [json!(1)]);
+    bench.input(Input::Close { link: lost });
+    bench.publish("/a", json!(2));
+    let link = bench.socket();
+    bench.call(link, &subscribe(&visitor, "/b"));
+    bench.command(Command::Disconnect { session: visitor.session() });
+    assert_eq!(bench.answer(link), None);
+    let answer = bench.call(link, &publish(&visitor, "/b", json!(0)));
+    assert_eq!(data(&answer), [] as [Value; 0]);
+    let answer = bench.call(link, &connect(&visitor, 1));
+    assert_eq!(data(&answer), [json!(1), json!(2)]);
+}
+
 #[test]
 fn whatever_the_network_does_a_correct_client_sees_each_event_once_and_in_order() {
     for seed in 0..300 {
@@ -315,6 +355,10 @@ fn whatever_the_network_does_a_correct_client_sees_each_event_once_and_in_order(
             model.bench.input(Input::Sent { link, delivered: true });
         }
         (model.requests, model.responses, model.outstanding) = (Vec::new(), Vec::new(), None);
+        if seed % 4 == 0 {
+            model.take_farewell();
+            continue;
+        }
         for round in 0.. {
             if model.received == model.published {
                 break;

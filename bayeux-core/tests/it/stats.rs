@@ -114,3 +114,22 @@ fn figures_have_names_of_their_own() {
     }
     assert!(figures.len() > 50);
 }
+
+#[test]
+fn every_event_that_was_queued_is_accounted_for() {
+    let mut bench = Bench::new();
+    let mut visitors = Vec::new();
+    for _ in 0..3 {
+        visitors.push(bench.subscriber("/a"));
+    }
+    bench.publish("/a", json!(1));
+    bench.send(&visitors[0], &connect(&visitors[0]));
+    for visitor in &visitors[..2] {
+        bench.command(Command::Disconnect { session: visitor.session() });
+        bench.send(visitor, &connect(visitor));
+    }
+    bench.pass(3_600_000);
+    let stats = bench.server.stats();
+    let gone = stats.events_sent - stats.events_returned + stats.events_lost;
+    assert_eq!((stats.events_queued, gone), (5, 5), "two of them are farewells");
+}
