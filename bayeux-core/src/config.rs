@@ -101,7 +101,8 @@ pub struct Config {
     /// the session is removed.
     pub overflow: Overflow,
     /// How long the application may take to answer a question before it counts as denied (a
-    /// policy) or as "continue" (a listener). Default: 30 s.
+    /// policy), deleted (an extension) or as "continue" (a listener). What thinks about it is dropped
+    /// then. Default: 30 s.
     #[serde(with = "millis")]
     pub question_timeout: Duration,
     /// The tag inside every id that this server issues. Default: 0.

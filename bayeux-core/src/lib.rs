@@ -50,7 +50,7 @@ pub use options::ConfigError;
 pub use server::{
     Activity, Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe,
     Census, ChannelView, Command, Delivery, Denial, Event, Figure, FigureKind, Input, Latencies,
-    LinkInfo, ListenVerdict, Operation, Output, Question, Receipt, Refusal, Removals,
+    LinkInfo, ListenVerdict, Operation, Output, Question, QuestionId, Receipt, Refusal, Removals,
     RemovedReason, Replies, ResumeCause, RuleList, Rules, Ruling, Server, SessionState,
     SessionView, Setup, Stats, Ticket, Timing, Verdict,
 };

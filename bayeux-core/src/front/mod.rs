@@ -30,7 +30,9 @@
 //! # Cancel safety
 //!
 //! Dropping the future of [`Bayeux::exchange`] means that the client is gone (this is how hyper
-//! says so), and dropping a [`Socket`] that its connection is lost. Handlers that have started run to their end in any case. [`Bayeux::drive`] must run
+//! says so), and dropping a [`Socket`] that its connection is lost. Handlers that have started do not
+//! notice: they are polled to their end, or dropped when they take longer than `question_timeout`
+//! (handlers of events and remote calls are not). [`Bayeux::drive`] must run
 //! for as long as the server lives: without it nothing times out. Dropping the future of
 //! [`Bayeux::local_session`] gives the session up; what another method of a [`LocalSession`] asks
 //! for is asked in any case, once its future was polled. Dropping any other future of this module
@@ -89,6 +91,7 @@ mod service;
 mod session;
 mod socket;
 mod state;
+mod thinking;
 mod trace;
 mod turn;
 

@@ -22,7 +22,7 @@ use crate::server::{Activity, Delivery, Operation, Setup, Timing, Verdict};
 ///
 /// Each method may take its time: only the payload that asks waits, and what it answers is awaited
 /// to the end even if the client goes away. A policy that panics, or takes longer than
-/// `question_timeout`, denies. Only clients are asked about; what the application itself does is
+/// `question_timeout` and is dropped then, denies. Only clients are asked about; what the application itself does is
 /// always allowed.
 ///
 /// ```

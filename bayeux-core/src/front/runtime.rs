@@ -43,8 +43,8 @@ pub enum Report<'a> {
         /// Its error.
         error: &'a dyn fmt::Display,
     },
-    /// An event handler took longer than `question_timeout`: the events behind it are told without
-    /// waiting for it any longer.
+    /// A handler took longer than `question_timeout`. An event handler goes on, but the events behind
+    /// it are told without waiting for it any longer; others were dropped.
     HandlerStuck {
         /// Which handler.
         handler: &'a dyn fmt::Display,

@@ -24,10 +24,11 @@ use super::passage::{DequeueHook, Passage};
 use super::policy::{AnyPolicy, NewSession};
 use super::registered::Registered;
 use super::session::{Session, SessionNotes, Shaping};
+use super::thinking::Withdrawal;
 use super::trace::{self, SessionSpan};
 use crate::id::{LinkId, SessionId};
 use crate::message::Parcel;
-use crate::server::{Event, Input, Output, Question, Receipt, Refusal, Server};
+use crate::server::{Event, Input, Output, Question, QuestionId, Receipt, Refusal, Server};
 use crate::time::Time;
 use crate::transport::Transport;
 
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) server: Server,
     mailboxes: SlotMap<MailboxKey, Mailbox>,
     /// Outcomes of the application's own publishes.
+    /// Tasks that think about a question.
+    pub(super) thinking: BTreeMap<QuestionId, Arc<Withdrawal>>,
     pub(super) publishes: BTreeMap<Receipt, Publishing>,
     pub(super) receipts: u64,
     pub(super) listeners: Listeners,
@@ -157,6 +160,7 @@ impl State {
         Self {
             server,
             mailboxes: SlotMap::with_key(),
+            thinking: BTreeMap::new(),
             publishes: BTreeMap::new(),
             receipts: 0,
             listeners: Listeners::default(),
@@ -263,6 +267,10 @@ impl State {
                 Output::Resume { link } => self.post(link, after, |mail| mail.resumed = true),
                 Output::Ping { link } => self.post(link, after, |mail| mail.ping = true),
                 Output::Ask(question) => self.ask(question, after),
+                Output::Withdraw(question) => {
+                    let withdrawal = self.thinking.remove(&question);
+                    after.wakers.extend(withdrawal.and_then(|it| it.withdraw()));
+                }
                 Output::Tell(event) => self.tell(bayeux, event, &mut ended, after),
                 // Nobody is on the other side yet: `relay` is off in a front's configuration.
                 Output::Relay(_) => {}

@@ -12,8 +12,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
 use core::panic::AssertUnwindSafe;
-use core::pin::{Pin, pin};
-use core::task::{Context as TaskContext, Poll, Waker};
+use core::pin::pin;
+use core::task::{Poll, Waker};
 use std::panic::catch_unwind;
 use std::sync::MutexGuard;
 
@@ -28,16 +28,13 @@ use super::policy::{
 use super::runtime::Report;
 use super::session::Session;
 use super::state::{After, Asked, State, Teller};
-use super::trace::Around;
+use super::thinking::{About, Thinking};
 use super::{Bayeux, Context, Error};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::Message;
 use crate::server::{
     Answer, AskExtend, AskListen, Input, ListenVerdict, Question, Server, Setup, Ticket, Verdict,
 };
-
-/// The application thinking about a question, in the span of the session that it is about.
-type Thinking = Around<Handling<Answer>>;
 
 impl Bayeux {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -82,11 +79,7 @@ impl Bayeux {
     pub(super) fn turn_with<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
         let (result, after) = self.locked(act);
         for asked in self.settle(after) {
-            let (bayeux, thinking) = (self.clone(), self.think(asked));
-            self.spawn(async move {
-                let answer = thinking.await;
-                bayeux.conclude(answer);
-            });
+            self.think_aside(self.think(asked));
         }
         result
     }
@@ -98,31 +91,18 @@ impl Bayeux {
         result
     }
 
-    /// Brings an answer home, and works off what follows.
-    fn conclude(&self, answer: Answer) {
-        self.turn_at_the_bottom(|state, after| {
-            state.turn(self, self.now(), Input::Answer(answer), after);
-        });
-    }
-
     fn work_off(&self, asked: impl IntoIterator<Item = Asked>) {
         let mut open: VecDeque<Asked> = asked.into_iter().collect();
         while let Some(asked) = open.pop_front() {
             let mut thinking = self.think(asked);
-            match Pin::new(&mut thinking).poll(&mut TaskContext::from_waker(Waker::noop())) {
+            match thinking.poll_once() {
                 Poll::Ready(answer) => {
                     let ((), after) = self.locked(|state, after| {
                         state.turn(self, self.now(), Input::Answer(answer), after);
                     });
                     open.extend(self.settle(after));
                 }
-                Poll::Pending => {
-                    let bayeux = self.clone();
-                    self.spawn(async move {
-                        let answer = thinking.await;
-                        bayeux.conclude(answer);
-                    });
-                }
+                Poll::Pending => self.think_aside(thinking),
             }
         }
     }
@@ -163,7 +143,8 @@ impl Bayeux {
     /// safer one of the two has: a policy denies, a listener continues.
     fn think(&self, asked: Asked) -> Thinking {
         let Asked { question, context, new_session, span } = asked;
-        span.around(self.answer(question, context, new_session))
+        let (id, about) = (question.id(), About::of(&question));
+        Thinking { id, about, answer: span.around(self.answer(question, context, new_session)) }
     }
 
     fn answer(

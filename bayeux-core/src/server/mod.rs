@@ -68,7 +68,7 @@ pub use link::LinkInfo;
 pub use output::{Output, Refusal};
 pub use question::{
     Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe, Denial,
-    ListenVerdict, Operation, Question, Ticket, Verdict,
+    ListenVerdict, Operation, Question, QuestionId, Ticket, Verdict,
 };
 pub use rules::{RuleList, Rules, Ruling};
 pub use setup::{Activity, Delivery, Setup};

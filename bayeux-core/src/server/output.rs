@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::event::Event;
-use super::question::Question;
+use super::question::{Question, QuestionId};
 use crate::id::LinkId;
 use crate::message::{Message, Parcel};
 
@@ -38,6 +38,9 @@ pub enum Output {
     },
     /// Ask the application, and bring its answer back.
     Ask(Question),
+    /// The question met its deadline, and what it was about goes on without an answer. Nobody waits
+    /// for that any more: whoever thinks about it may be stopped.
+    Withdraw(QuestionId),
     /// Tell the application.
     Tell(Event),
     /// Publish this on the other shards or nodes; only if `relay` is on.

@@ -17,6 +17,10 @@ use crate::message::{Advice, Message, Request};
 
 use super::setup::Setup;
 
+/// Which question.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct QuestionId(pub(super) u64);
+
 /// The right to answer one question, once.
 #[must_use = "a question without an answer keeps its payload waiting until the deadline"]
 pub struct Ticket<Q> {
@@ -51,6 +55,20 @@ pub enum Question {
     Listen(AskListen),
     /// Here is a client's message before anything is done with it: shall anything be?
     Extend(AskExtend),
+}
+
+impl Question {
+    /// Which one it is.
+    pub fn id(&self) -> QuestionId {
+        QuestionId(match self {
+            Self::Handshake(it) => it.ticket.id,
+            Self::Create(it) => it.ticket.id,
+            Self::Subscribe(it) => it.ticket.id,
+            Self::Publish(it) => it.ticket.id,
+            Self::Listen(it) => it.ticket.id,
+            Self::Extend(it) => it.ticket.id,
+        })
+    }
 }
 
 /// May this client have a session?

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use super::input::Receipt;
 use super::keys::SessionKey;
-use super::question::{Answer, ListenVerdict, Question, Verdict};
+use super::question::{Answer, ListenVerdict, Question, QuestionId, Verdict};
 use super::setup::Setup;
 use super::timers::TimerKey;
 use super::{Outgoing, Output, Server};
@@ -78,6 +78,11 @@ impl Questions {
 }
 
 impl Server {
+    /// Whether somebody waits for the answer to this question.
+    pub fn is_open(&self, question: QuestionId) -> bool {
+        self.questions.open.contains_key(&question.0)
+    }
+
     /// Asks the application. False when too many questions are open: then nothing was asked, and
     /// whatever the question was about must not happen.
     pub(super) fn ask(
@@ -138,6 +143,7 @@ impl Server {
 
     pub(super) fn question_due(&mut self, number: u64) {
         self.stats.expired_questions += 1;
+        self.outbox.push_back(Outgoing::Ready(Output::Withdraw(QuestionId(number))));
         self.settle(number, Decision::Expired);
     }
 

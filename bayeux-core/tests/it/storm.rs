@@ -325,6 +325,9 @@ impl Storm {
                     }
                 }
                 Output::Ask(question) => self.questions.push(question),
+                Output::Withdraw(question) => {
+                    assert!(!self.bench.server.is_open(question), "nobody waits for it");
+                }
                 Output::Tell(_) | Output::Relay(_) => {}
             }
         }

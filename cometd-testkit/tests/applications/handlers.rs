@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayeux_core::front::{Bayeux, Error, Flow, HandshakeRequest, Incoming, NewSession, Policy};
+use bayeux_core::front::{
+    Bayeux, ClientMessage, Error, Extension, Flow, HandshakeRequest, Incoming, NewSession, Policy,
+    PublishRequest,
+};
 use bayeux_core::{Event, Verdict};
 use cometd_testkit::sim::Sim;
 use cometd_testkit::wire::{Client, connect, publish, subscribe};
@@ -364,4 +367,68 @@ fn whatever_is_added_can_be_removed() {
     sim.settle();
     assert_eq!(called(), 1, "one event handler is left");
     assert!(bayeux.remove_handler(kept));
+}
+
+/// A handler that never has an answer, and something that it holds.
+async fn hang(held: Arc<()>) {
+    let _held = held;
+    std::future::pending().await
+}
+
+#[test]
+fn handlers_that_never_end_do_not_pile_up() {
+    let sim = Sim::new(3);
+    let held = Arc::new(());
+    let bayeux = sim.start(Bayeux::builder().policy(Hanging(Arc::clone(&held)))).unwrap();
+    let it = Arc::clone(&held);
+    bayeux.channel("/hang").unwrap().on_message(move |_| hang(Arc::clone(&it)));
+    let it = Arc::clone(&held);
+    bayeux.add_extension(HangingToo(it));
+    let before = (Arc::strong_count(&held), sim.tasks());
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let publishing: Vec<_> = ["/hang", "/hang", "/policy", "/extension"]
+        .into_iter()
+        .map(|channel| client.post(&json!([publish(&id, channel, 1)])))
+        .collect();
+    sim.settle();
+    assert_eq!((Arc::strong_count(&held), sim.tasks()), (before.0 + 4, before.1 + 4 + publishing.len()));
+    // Their clients go; they do not notice.
+    publishing.into_iter().for_each(|it| it.lose());
+    sim.advance(Duration::from_millis(29_999));
+    assert_eq!(Arc::strong_count(&held), before.0 + 4);
+    sim.advance(Duration::from_millis(1));
+    assert_eq!((Arc::strong_count(&held), sim.tasks()), before);
+    let mut reports = sim.reports();
+    reports.sort();
+    let expected = [
+        "extension takes too long",
+        "listener for a message on /hang takes too long",
+        "listener for a message on /hang takes too long",
+        "policy or authorizer takes too long",
+    ];
+    assert_eq!(reports, expected);
+    assert_eq!(bayeux.stats().expired_questions, 4);
+}
+
+struct Hanging(Arc<()>);
+
+impl Policy for Hanging {
+    async fn can_publish(&self, request: PublishRequest) -> Verdict {
+        if request.message.channel().as_str() == "/policy" {
+            hang(Arc::clone(&self.0)).await;
+        }
+        Verdict::Allow
+    }
+}
+
+struct HangingToo(Arc<()>);
+
+impl Extension for HangingToo {
+    async fn incoming(&self, message: ClientMessage) -> Option<ClientMessage> {
+        if message.channel() == "/extension" {
+            hang(Arc::clone(&self.0)).await;
+        }
+        Some(message)
+    }
 }
