@@ -18,10 +18,11 @@ use cometd_hyper::bayeux_core::Config;
 use cometd_hyper::bayeux_core::front::Metrics;
 use cometd_hyper::{Bayeux, ServeOptions, serve_with, start};
 use cometd_testkit::chat::{self, SECURITY_POLICY};
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tower_service::Service;
 use tracing_subscriber::EnvFilter;
 
@@ -77,10 +78,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}; try --listen", options.listen))?;
     println!("the chat is at http://{}/ (Ctrl-C ends it)", listener.local_addr()?);
-    let shutdown = async {
-        // If the signal cannot be waited for, the server just runs on.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
     };
     let page = Page { figures: Arc::new(figures) };
@@ -120,6 +123,14 @@ impl<B> Service<Request<B>> for Page {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (path, response) = (request.uri().path(), Response::builder());
         let response = match chat::asset(path) {
+            None if path == "/metrics"
+                && !matches!(*request.method(), Method::GET | Method::HEAD) =>
+            {
+                response
+                    .status(StatusCode::METHOD_NOT_ALLOWED)
+                    .header(header::ALLOW, "GET, HEAD")
+                    .body(Full::default())
+            }
             None if path == "/metrics" => response
                 .header(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")
                 .header(header::CACHE_CONTROL, "no-store")

@@ -49,7 +49,7 @@ pub struct ServeOptions {
     /// in the operating system's queue.
     pub max_connections: usize,
     /// How long the end may take, once `shutdown` is ready: the time to answer what is open.
-    /// Default: 10 s. Beyond: what is left is cut off.
+    /// Default: 9 s, since process managers give ten. Beyond: what is left is cut off.
     pub shutdown_timeout: Duration,
     /// When shutting down, clients are advised to come back after a random time below this.
     /// Default: 2 s.
@@ -64,7 +64,7 @@ impl Default for ServeOptions {
             body_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(30),
             max_connections: 65_536,
-            shutdown_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(9),
             reconnect_spread: Duration::from_secs(2),
         }
     }

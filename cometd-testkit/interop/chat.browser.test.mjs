@@ -378,7 +378,7 @@ describe('chat example', { timeout: 300_000 }, () => {
       const answer = await route.fetch();
       const messages = await answer.json();
       messages.unshift(
-        { channel: '/members/lobby', data: { room: 'lobby', members: ['<i>x</i>', 'Bob'], joined: '<i>x</i>' } },
+        { channel: '/members/lobby', data: { room: 'lobby', joined: '<i>x</i>' } },
         { channel: '/chat/lobby', data: { id: 9_000, user: '<i>x</i>', text: '<u>y</u>', time: Date.now() } },
       );
       await route.fulfill({ json: messages }).catch(() => {});

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `/meta/handshake` | `ext.chat = {"user", "key"}`: the policy checks the name |
 //! | `/chat/ROOM` | clients publish `{"text"}`; everybody gets `{"id", "user", "text", "time"}` |
-//! | `/members/ROOM` | `{"room", "members", "joined"?, "left"?}` at each change |
+//! | `/members/ROOM` | `{"room", "members"}` for whoever subscribes, then `{"room", "joined"}` and `{"room", "left"}` |
 //! | `/service/history` | `{"room", "messages"}` for whoever subscribes to `/chat/ROOM` |
 //! | `/service/private` | `{"to", "text"}` in, `{"from", "to", "text", "time"}` out to both |
 
@@ -134,13 +134,20 @@ impl Chat {
                 }
                 Some(("members", room)) => {
                     let joined = self.rooms().join(room, &user.name, session.id());
-                    self.announce(&session, room, joined.then_some(("joined", &user))).await
+                    let members = self.rooms().members(room);
+                    session
+                        .deliver(channel.as_str(), &json!({ "room": room, "members": members }))?;
+                    if joined {
+                        self.announce(&session, room, "joined", &user).await
+                    } else {
+                        Ok(())
+                    }
                 }
                 _ => Ok(()),
             },
             Event::Unsubscribed { channel, .. } => match room_of(&channel) {
                 Some(("members", room)) if self.rooms().leave(room, &user.name, session.id()) => {
-                    self.announce(&session, room, Some(("left", &user))).await
+                    self.announce(&session, room, "left", &user).await
                 }
                 _ => Ok(()),
             },
@@ -163,19 +170,17 @@ impl Chat {
         }
     }
 
-    /// Tells a room who is in it. A session that joined is a subscriber already, so it learns the
-    /// list from this, too.
+    /// Tells a room who has come or gone. That alone, and not who is there now: whoever comes and
+    /// goes all the time must not fill the others' queues.
     async fn announce(
         &self,
         session: &Session,
         room: &str,
-        change: Option<(&str, &User)>,
+        change: &str,
+        user: &User,
     ) -> Result<(), Error> {
-        let mut list = json!({ "room": room, "members": self.rooms().members(room) });
-        if let Some((change, user)) = change {
-            list[change] = user.name.clone().into();
-        }
-        session.bayeux().publish(&format!("/members/{room}"), &list).await
+        let news = json!({ "room": room, change: user.name });
+        session.bayeux().publish(&format!("/members/{room}"), &news).await
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {

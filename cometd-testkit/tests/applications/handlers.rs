@@ -392,7 +392,10 @@ fn handlers_that_never_end_do_not_pile_up() {
         .map(|channel| client.post(&json!([publish(&id, channel, 1)])))
         .collect();
     sim.settle();
-    assert_eq!((Arc::strong_count(&held), sim.tasks()), (before.0 + 4, before.1 + 4 + publishing.len()));
+    assert_eq!(
+        (Arc::strong_count(&held), sim.tasks()),
+        (before.0 + 4, before.1 + 4 + publishing.len())
+    );
     // Their clients go; they do not notice.
     publishing.into_iter().for_each(|it| it.lose());
     sim.advance(Duration::from_millis(29_999));

@@ -4,7 +4,7 @@
  * | channel            | to the server                 | from the server                                        |
  * |--------------------|-------------------------------|--------------------------------------------------------|
  * | `/chat/ROOM`       | `{ text }`                    | `{ id, user, text, time }`                             |
- * | `/members/ROOM`    |                               | `{ room, members, joined?, left? }`                    |
+ * | `/members/ROOM`    |                               | `{ room, members }`, then `{ room, joined }`, `{ room, left }` |
  * | `/service/history` |                               | `{ room, messages }` after `/chat/ROOM` is subscribed  |
  * | `/service/private` | `{ to, text }`                | `{ from, to, text, time }` or `{ to, error }`          |
  *
@@ -364,11 +364,16 @@ function isMessage(data) {
 }
 
 function membersArrived(room, data) {
-  if (!Array.isArray(data?.members)) return;
-  room.members = data.members.map(String);
-  const { joined, left } = data;
-  if (typeof joined === 'string' && joined !== me) room.addSystem(joined, 'joined');
-  if (typeof left === 'string' && left !== me) room.addSystem(left, 'left');
+  if (Array.isArray(data?.members)) room.members = data.members.map(String);
+  const { joined, left } = data ?? {};
+  if (typeof joined === 'string' && !room.members.includes(joined)) {
+    room.members = [...room.members, joined].sort();
+    if (joined !== me) room.addSystem(joined, 'joined');
+  }
+  if (typeof left === 'string' && room.members.includes(left)) {
+    room.members = room.members.filter((name) => name !== left);
+    if (left !== me) room.addSystem(left, 'left');
+  }
   if (!room.announced && room.members.includes(me)) {
     room.announced = true;
     room.addSystem('You', `joined ${room.name}`);
