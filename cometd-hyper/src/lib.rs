@@ -20,6 +20,9 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! With the feature `metrics` the server's figures go to the `metrics` facade:
+//! [`bayeux_core::front::Metrics`](bayeux_core::front).
 
 mod body;
 mod frames;

@@ -87,7 +87,8 @@ pub async fn serve(
     serve_with(listener, bayeux, NotFound, options, shutdown).await
 }
 
-/// The same with a service for all other paths.
+/// The same with a service for all other paths: `tower::service_fn` makes one of a function, an
+/// axum `Router` is one. `examples/chat.rs` has one that serves files and metrics.
 ///
 /// # Errors
 ///

@@ -331,7 +331,8 @@ const MEMBERS: [&str; 16] = [
     "x-messages",
 ];
 
-fn object<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
+/// Extension data is always an object.
+pub(super) fn object<T: Serialize + ?Sized>(value: &T) -> Result<Json, Error> {
     let json = Json::new(value)?;
     if json.as_bytes().starts_with(b"{") { Ok(json) } else { Err(Error::NoObject) }
 }

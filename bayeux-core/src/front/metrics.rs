@@ -3,6 +3,7 @@
 //! The server counts in plain numbers of its own; this copies them to whatever recorder the program
 //! has installed, when it is told to. So counting costs the same with and without a recorder.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -32,18 +33,20 @@ const METADATA: Metadata<'static> = Metadata::new("bayeux_core", Level::INFO, So
 /// # render()
 /// # }
 /// ```
+/// Cheap to clone; clones are the same.
+#[derive(Clone)]
 pub struct Metrics {
     bayeux: Bayeux,
     labels: Vec<Label>,
     /// What was recorded so far.
-    recorded: Mutex<Latencies>,
+    recorded: Arc<Mutex<Latencies>>,
 }
 
 impl Metrics {
     /// Nothing is told before the first [`Metrics::update`]. A server has one of these: a second
     /// one would record the waiting times again.
     pub fn new(bayeux: Bayeux) -> Self {
-        Self { bayeux, labels: Vec::new(), recorded: Mutex::default() }
+        Self { bayeux, labels: Vec::new(), recorded: Arc::default() }
     }
 
     /// Adds a label to all figures: what distinguishes this server from others in the program.

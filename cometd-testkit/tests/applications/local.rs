@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bayeux_core::front::{Bayeux, Error, HandshakeRequest, Incoming, LocalSession, Policy};
-use bayeux_core::{
-    ChannelSettings, Denial, Event, Json, Message, RemovedReason, Transport, Verdict,
-};
+use bayeux_core::{ChannelSettings, Denial, Event, Message, RemovedReason, Transport, Verdict};
 use cometd_testkit::sim::Sim;
 use cometd_testkit::wire::{Client, publish, subscribe};
 use serde_json::{Value, json};
@@ -134,8 +132,8 @@ fn b124_the_policy_counts_for_local_sessions_too() {
     sim.settle();
     assert_eq!((bayeux.stats().links, sim.tasks()), (0, 1), "nothing is left behind");
     let server = bayeux.clone();
-    let ext = Json::new(&json!({ "friend": true })).ok();
-    let me = sim.block_on(async move { server.local_session_with(ext).await }).unwrap();
+    let ext = json!({ "friend": true });
+    let me = sim.block_on(async move { server.local_session_with(&ext).await }).unwrap();
     let one = me.clone();
     let denied = sim.block_on(async move { one.publish("/denied", &1).await });
     assert!(matches!(denied, Err(Error::Refused(_))));

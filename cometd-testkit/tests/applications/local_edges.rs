@@ -7,7 +7,7 @@ use std::time::Duration;
 use bayeux_core::front::{
     Bayeux, Extension, LocalSession, Policy, ServerMessage, SubscribeRequest,
 };
-use bayeux_core::{Config, Json, Message, Verdict};
+use bayeux_core::{Config, Message, Verdict};
 use cometd_testkit::sim::Sim;
 use serde_json::{Value, json};
 
@@ -71,8 +71,8 @@ fn it_acknowledges_nothing() {
     let (sim, bayeux) = world_with(|_| ());
     let log = Log::default();
     let b = bayeux.clone();
-    let ext = Json::new(&json!({"ack": true})).ok();
-    let me = sim.block_on(async move { b.local_session_with(ext).await }).unwrap();
+    let ext = json!({"ack": true});
+    let me = sim.block_on(async move { b.local_session_with(&ext).await }).unwrap();
     let (one, handler) = (me.clone(), noting(&log));
     sim.block_on(async move { one.subscribe("/a", handler).await }).unwrap();
     let b = bayeux.clone();

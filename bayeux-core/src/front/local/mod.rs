@@ -27,6 +27,7 @@ use serde::Serialize;
 use client::{Client, EventHandler};
 
 use super::error::Error;
+use super::extension::object;
 use super::registered::HandlerId;
 use super::session::Session;
 use super::{Bayeux, Context};
@@ -62,15 +63,23 @@ impl Bayeux {
     ///
     /// When the policy denies it, or the server takes no sessions any more.
     pub async fn local_session(&self) -> Result<LocalSession, Error> {
-        self.local_session_with(None).await
+        self.shake_hands(None).await
     }
 
-    /// The same with an `ext` for the policy, a JSON object.
+    /// The same with an `ext` for the policy. It knows a local session by its
+    /// [`Context::transport`].
     ///
     /// # Errors
     ///
-    /// As for [`Bayeux::local_session`].
-    pub async fn local_session_with(&self, ext: Option<Json>) -> Result<LocalSession, Error> {
+    /// As for [`Bayeux::local_session`]; and when `ext` is no JSON object.
+    pub async fn local_session_with<T: Serialize + ?Sized>(
+        &self,
+        ext: &T,
+    ) -> Result<LocalSession, Error> {
+        self.shake_hands(Some(object(ext)?)).await
+    }
+
+    async fn shake_hands(&self, ext: Option<Json>) -> Result<LocalSession, Error> {
         let head = ::http::Request::new(()).into_parts().0;
         let context = Arc::new(Context::new(head, Transport::Local));
         let info = LinkInfo::new(Transport::Local);
