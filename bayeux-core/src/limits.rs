@@ -40,6 +40,10 @@ pub struct Limits {
     /// written. A single message may be larger. Default: 64 KiB. Beyond: the rest waits, and counts
     /// as queued.
     pub socket_bytes: usize,
+    /// Events that a payload's messages queue, for all their subscribers together, before others get
+    /// their turn. Default: 20,000, some milliseconds of work. Beyond: the rest of the payload waits
+    /// for its next turn. One message alone may queue more.
+    pub burst_events: usize,
     /// Sessions. Default: 100,000. Beyond: `503::too_many_sessions` with the advice to try again.
     pub sessions: usize,
     /// Channels, wildcards included. Default: 100,000. Beyond:
@@ -82,6 +86,7 @@ impl Default for Limits {
             queue_messages: 10_000,
             queue_bytes: 1024 * 1024,
             socket_bytes: 64 * 1024,
+            burst_events: 20_000,
             sessions: 100_000,
             channels: 100_000,
             questions: 10_000,
@@ -107,6 +112,7 @@ impl Limits {
             ("limits.queue_messages", self.queue_messages),
             ("limits.queue_bytes", self.queue_bytes),
             ("limits.socket_bytes", self.socket_bytes),
+            ("limits.burst_events", self.burst_events),
             ("limits.sessions", self.sessions),
             ("limits.channels", self.channels),
             ("limits.questions", self.questions),

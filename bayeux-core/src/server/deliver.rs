@@ -78,6 +78,7 @@ impl Server {
     }
 
     fn enqueue(&mut self, key: SessionKey, message: &Arc<Message>, manner: Manner) {
+        self.burst += 1;
         let (limits, now) = (&self.config.limits, self.now);
         let offered = self.sessions.change(key, |session| {
             let overflow = session.overflow.unwrap_or(manner.overflow);

@@ -1,6 +1,7 @@
 //! `/meta/handshake`: a new session (Bayeux §4.1).
 
-use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
+use super::denial::{BUSY, denied};
+use super::payload::{InProgress, Payload, Stage, Step};
 use super::question::{AskHandshake, Denial, Question, Ticket};
 use super::questions::Asker;
 use super::rules::Ruling;

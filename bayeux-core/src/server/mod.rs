@@ -10,6 +10,7 @@
 //!   another and can be parked between any two steps while the application decides something.
 //! - `socket`: a link that takes payloads again and again, and is written to at any time.
 //! - `handshake`, `connect`, `subscribe`, `publish`, `disconnect`: what each message does.
+//! - `denial`: what a client is told about a message that was refused.
 //! - `setup`: how a session begins, and how one ends that nobody uses.
 //! - `session`, `queue`, `channels`, `timers`, `questions`, `rules`: what the server remembers.
 //! - `deliver`: how an event gets into a queue, wakes a connect, and leaves in a parcel.
@@ -21,6 +22,7 @@ mod channels;
 mod command;
 mod connect;
 mod deliver;
+mod denial;
 mod disconnect;
 mod drain;
 mod event;
@@ -104,6 +106,8 @@ pub struct Server {
     farewells: BTreeSet<SessionId>,
     /// The number of the latest fan-out; sessions remember which one reached them last.
     fan_outs: u64,
+    /// How many events were queued since the latest input.
+    burst: usize,
     /// Room for the subscribers of one fan-out, kept between them.
     reached: Vec<SessionKey>,
     sockets: usize,
@@ -157,6 +161,7 @@ impl Server {
             draining: None,
             farewells: BTreeSet::new(),
             fan_outs: 0,
+            burst: 0,
             reached: Vec::new(),
             sockets: 0,
             stats: Stats::default(),
@@ -169,6 +174,7 @@ impl Server {
     /// Times should not run backwards; one that does counts as the latest seen.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
+        self.burst = 0;
         // What became of a parcel counts before anything that is due: a socket that is idle at this
         // very moment would be refused, and then what it was writing counts as written.
         if let Input::Sent { link, delivered } = input {
@@ -242,6 +248,7 @@ impl Server {
                 TimerKey::Socket(link) => self.socket_due(link),
                 TimerKey::Channel(channel) => self.channel_due(channel),
                 TimerKey::Question(question) => self.question_due(question),
+                TimerKey::Payload(link) => self.payload_due(link),
             }
         }
     }

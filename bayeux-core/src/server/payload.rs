@@ -12,14 +12,17 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
+use core::time::Duration;
 
+use super::denial::{BUSY, deleted, denied};
 use super::keys::SessionKey;
 use super::link::{Answering, HeldConnect, Link, LinkState};
 use super::question::{AskExtend, AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
 use super::session::State;
 use super::setup::Setup;
-use super::{Denial, Refusal, Server};
+use super::timers::TimerKey;
+use super::{Refusal, Server};
 use crate::channel::{ChannelName, Pattern};
 use crate::config::Extensions;
 use crate::id::{BrowserId, LinkId, SessionId};
@@ -212,8 +215,28 @@ impl Server {
                 }
                 None => {}
             }
+            if payload.rest.len() > 0 && self.burst >= self.config.limits.burst_events {
+                return self.pause(payload);
+            }
             let Some(request) = payload.rest.next() else { return self.finish(payload) };
             step = Some(self.begin(&mut payload, request));
+        }
+    }
+
+    /// Lets others go first: a payload of publishes to many subscribers is much work, and nothing
+    /// else happens meanwhile.
+    fn pause(&mut self, payload: Payload) {
+        let link = payload.link;
+        if let Some(it) = self.links.get_mut(&link) {
+            it.park(payload);
+            // Not at this very moment, which has seen enough.
+            self.timers.arm(self.now + Duration::from_micros(1), TimerKey::Payload(link));
+        }
+    }
+
+    pub(super) fn payload_due(&mut self, link: LinkId) {
+        if let Some(payload) = self.links.get_mut(&link).and_then(|it| it.unpark()) {
+            self.walk(*payload, None);
         }
     }
 
@@ -530,43 +553,6 @@ impl Server {
             },
         }
     }
-}
-
-/// The reason given when too many questions are open.
-pub(super) const BUSY: &str = "too_many_questions";
-
-/// The reply to a message that the application deleted.
-fn deleted(mut reply: Reply, reason: Option<&str>) -> Reply {
-    if reply.answers(Verb::Handshake) && reply.advice.is_none() {
-        // Without advice cometd.js would try again and again.
-        reply.advice = Some(Advice::reconnect(Reconnect::None));
-    }
-    let error = BayeuxError::MESSAGE_DELETED;
-    reply.fail(reason.map_or_else(|| error.clone(), |reason| error.clone().because(reason)))
-}
-
-/// The reply to a message that the rules or the application denied at `stage`.
-pub(super) fn denied(mut reply: Reply, stage: Stage, denial: Denial) -> Reply {
-    let error = match stage {
-        Stage::Handshake => BayeuxError::HANDSHAKE_DENIED,
-        Stage::SubscribeCreate(_) => BayeuxError::CREATE_DENIED,
-        Stage::Subscribe(_) => BayeuxError::SUBSCRIBE_DENIED,
-        Stage::PublishCreate => BayeuxError::CHANNEL_CREATE_DENIED,
-        Stage::Publish => BayeuxError::PUBLISH_DENIED,
-        Stage::Extend | Stage::ListenMeta | Stage::ListenPublish => BayeuxError::MESSAGE_DELETED,
-    };
-    let error = match &denial.reason {
-        Some(reason) => error.because(reason),
-        None => error,
-    };
-    reply.ext = denial.ext;
-    reply.advice = denial.advice;
-    if stage == Stage::Handshake {
-        // Without advice cometd.js would try again and again.
-        let advice = reply.advice.get_or_insert_default();
-        advice.reconnect.get_or_insert(Reconnect::None);
-    }
-    reply.fail(error)
 }
 
 impl Payload {

@@ -3,8 +3,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::denial::denied;
 use super::keys::SessionKey;
-use super::payload::{InProgress, Payload, Stage, Step, denied};
+use super::payload::{InProgress, Payload, Stage, Step};
 use super::question::{
     AskCreate, AskListen, AskPublish, ListenVerdict, Operation, Question, Ticket,
 };

@@ -6,8 +6,9 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use super::denial::{BUSY, denied};
 use super::keys::SessionKey;
-use super::payload::{BUSY, InProgress, Payload, Stage, Step, denied};
+use super::payload::{InProgress, Payload, Stage, Step};
 use super::question::{AskCreate, AskSubscribe, Denial, Operation, Question, Ticket};
 use super::questions::Asker;
 use super::rules::{Asking, Course};

@@ -26,6 +26,8 @@ pub(super) enum TimerKey {
     Channel(ChannelKey),
     /// The application has not answered this question.
     Question(u64),
+    /// A payload has let others go first.
+    Payload(LinkId),
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Every bound, its outcome and its counter.
 
-use bayeux_core::{Overflow, RuleList, Ruling};
-use serde_json::json;
+use bayeux_core::{Input, Overflow, RuleList, Ruling};
+use serde_json::{Value, json};
 
 use crate::bench::{Bench, connect, data, publish, subscribe};
 
@@ -136,4 +136,46 @@ fn the_clients_own_times_are_clamped() {
     assert_eq!(bench.answer(held), None);
     bench.pass(1);
     assert_eq!(bench.take(held)[0]["advice"]["interval"], 300_000);
+}
+
+#[test]
+fn a_payload_with_much_to_deliver_lets_others_go_first() {
+    let mut bench = Bench::with(|config| config.limits.burst_events = 10);
+    let mut subscribers = Vec::new();
+    for _ in 0..4 {
+        subscribers.push(bench.subscriber("/a"));
+    }
+    let (sender, other) = (bench.visitor(), bench.visitor());
+    let message = |number| json!({ "channel": "/a", "clientId": sender.id, "data": number });
+    let payload: Vec<_> = (0..9).map(message).collect();
+    let link = bench.post(Some(&sender), &json!(payload));
+    assert_eq!(bench.answer(link), None, "three messages are enough for one turn");
+    assert_eq!(bench.server.stats().events_queued, 12);
+    assert_eq!(bench.send(&other, &publish(&other, "/b", json!(1)))[0]["successful"], true);
+    for turn in 1..=2 {
+        assert_eq!(bench.server.stats().events_queued, 12 * turn);
+        assert_eq!(bench.answer(link), None);
+        bench.now = bench.now + std::time::Duration::from_micros(1);
+        bench.input(Input::Tick);
+    }
+    assert_eq!(bench.take(link).len(), 9, "each is answered, in one response");
+    for subscriber in &subscribers {
+        let events = data(&bench.send(subscriber, &connect(subscriber)));
+        assert_eq!(events, (0..9).map(Value::from).collect::<Vec<_>>(), "in order");
+    }
+    assert_eq!(bench.server.stats().links, 0);
+}
+
+#[test]
+fn a_payload_whose_client_goes_while_it_waits_is_processed_to_its_end() {
+    let mut bench = Bench::with(|config| config.limits.burst_events = 1);
+    let subscriber = bench.subscriber("/a");
+    let sender = bench.visitor();
+    let message = json!({ "channel": "/a", "clientId": sender.id, "data": 1 });
+    let link = bench.post(Some(&sender), &json!([message, message, message]));
+    assert_eq!(bench.server.stats().events_queued, 1);
+    bench.input(Input::Close { link });
+    bench.pass(1);
+    assert_eq!(data(&bench.send(&subscriber, &connect(&subscriber))).len(), 3);
+    assert_eq!(bench.server.stats().links, 0);
 }

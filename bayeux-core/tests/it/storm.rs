@@ -75,6 +75,7 @@ impl Storm {
             config.limits.queue_messages = QUEUE;
             config.limits.sessions = CLIENTS - 1;
             config.limits.channels = 7;
+            config.limits.burst_events = 2;
             config.limits.session_subscriptions = 4;
             config.limits.questions = 8;
             config.limits.handshake_questions = 4;
@@ -418,16 +419,26 @@ impl Storm {
         for (_, session) in self.live() {
             self.bench.command(Command::ExtendSession { session, incoming: false });
         }
-        self.poll();
-        while !self.questions.is_empty() {
-            self.answer();
-            self.poll();
-        }
+        self.quiesce();
         self.close(self.open.keys().copied().collect::<Vec<_>>());
-        self.poll();
+        self.quiesce();
         let stats = self.bench.server.stats();
         let gauges = (stats.links, stats.sockets, stats.held);
         assert_eq!(gauges, (0, 0, 0), "what was closed is gone");
+    }
+
+    /// Answers all questions, and lets payloads that have let others go first come to their end.
+    fn quiesce(&mut self) {
+        for _ in 0..20 {
+            self.poll();
+            while !self.questions.is_empty() {
+                self.answer();
+                self.poll();
+            }
+            self.bench.now = self.bench.now + Duration::from_micros(1);
+            self.bench.input(Input::Tick);
+        }
+        self.poll();
     }
 
     fn live(&self) -> Vec<(usize, SessionId)> {
