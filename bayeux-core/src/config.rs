@@ -100,9 +100,9 @@ pub struct Config {
     /// What happens when a session's queue is full, unless the channel says otherwise. Default:
     /// the session is removed.
     pub overflow: Overflow,
-    /// How long the application may take to answer a question before it counts as denied (a
-    /// policy), deleted (an extension) or as "continue" (a listener). What thinks about it is dropped
-    /// then. Default: 30 s.
+    /// How long the application may take to answer a question before what it is about counts
+    /// as denied (by a policy) or deleted (by a listener or an extension). What thinks about it is
+    /// dropped then. Default: 30 s.
     #[serde(with = "millis")]
     pub question_timeout: Duration,
     /// The tag inside every id that this server issues. Default: 0.

@@ -74,9 +74,10 @@ impl Channel {
     ///
     /// Listeners run from the wildcards nearest the root to the channel itself, on one channel in
     /// the order of their registration, one after another. What they await keeps only the sender's
-    /// payload waiting. One that fails or panics is reported and counts as "continue"; so does one
-    /// that takes longer than `question_timeout` (which [`Stats`](crate::Stats) counts), and it is
-    /// dropped: what takes longer belongs into a task of its own.
+    /// payload waiting. One that fails or panics is reported and counts as "continue". One
+    /// that takes longer than `question_timeout` (which [`Stats`](crate::Stats) counts) is dropped, and
+    /// the message is deleted: what those behind it would say is not known. What takes longer belongs
+    /// into a task of its own.
     ///
     /// A listener on `/**` also sees messages on service and meta channels, as on CometD's servers.
     pub fn on_message<L, F>(&self, listener: L) -> ListenerId

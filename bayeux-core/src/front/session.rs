@@ -113,7 +113,7 @@ impl Session {
         if message.channel().kind() == ChannelKind::Meta {
             return Err(Error::MetaChannel);
         }
-        let passage = self.bayeux.lock().passage(&self.bayeux, Some(self.id), &[]);
+        let passage = self.bayeux.lock().passage(&self.bayeux, Some(self.id));
         if let Some(passage) = passage {
             if !passage.deliver(&mut message, &*self.bayeux.shared.runtime) {
                 return Err(Error::Vetoed);
@@ -375,8 +375,8 @@ pub(super) struct SessionNotes {
     pub(super) on_removed: BTreeMap<SessionId, Registered<RemovedHandler>>,
     pub(super) shaping: BTreeMap<SessionId, Shaping>,
     pub(super) spans: Spans,
-    /// Sessions among those that are gone for the application, but not told so yet.
-    pub(super) ended: Vec<SessionId>,
+    /// The attributes of sessions that are gone for the application, while something of them is left.
+    pub(super) ended: BTreeMap<SessionId, Attributes>,
 }
 
 /// What the application does with the messages of one session.

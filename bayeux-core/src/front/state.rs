@@ -250,13 +250,13 @@ impl State {
     }
 
     pub(super) fn drain(&mut self, bayeux: &Bayeux, after: &mut After) {
-        // The attributes of sessions that end in this turn, for the events that follow their end.
-        let mut ended: Vec<(SessionId, Attributes)> = Vec::new();
+        // When all is out that was about them.
+        let mut forgotten = Vec::new();
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Send { link, parcel } => {
                     self.notes.spans.note_parcel(&parcel, &mut after.log);
-                    let passage = self.passage(bayeux, parcel.session, &ended);
+                    let passage = self.passage(bayeux, parcel.session);
                     self.post(link, after, |mail| {
                         (mail.parcel, mail.passage) = (Some(parcel), passage);
                     });
@@ -271,17 +271,13 @@ impl State {
                     let withdrawal = self.thinking.remove(&question);
                     after.wakers.extend(withdrawal.and_then(|it| it.withdraw()));
                 }
-                Output::Tell(event) => self.tell(bayeux, event, &mut ended, after),
+                Output::Tell(event) => self.tell(bayeux, event, after),
+                Output::Forget { session } => forgotten.push(session),
                 // Nobody is on the other side yet: `relay` is off in a front's configuration.
                 Output::Relay(_) => {}
             }
         }
-        after.leftovers.attributes.extend(ended.into_iter().map(|(_, attributes)| attributes));
-        if !self.notes.ended.is_empty() {
-            self.forget_ended(after);
-        }
-        let SessionNotes { shaping, spans, .. } = &mut self.notes;
-        spans.end(|session| shaping.contains_key(&session), &mut after.log);
+        forgotten.into_iter().for_each(|session| self.forget(session, after));
         if let Some(due) = self.server.poll_timeout() {
             if self.timer.until.is_none_or(|until| due < until) {
                 after.wakers.extend(self.timer.waker.take());
@@ -310,16 +306,17 @@ impl State {
         self.registered
     }
 
-    /// Forgets what is done with the messages of sessions that have been told everything.
-    fn forget_ended(&mut self, after: &mut After) {
-        let Self { server, notes, .. } = self;
-        notes.ended.retain(|session| {
-            let remembered = server.remembers(*session);
-            if !remembered {
-                after.leftovers.shaping.extend(notes.shaping.remove(session));
-            }
-            remembered
-        });
+    /// Nothing is left of a session.
+    fn forget(&mut self, session: SessionId, after: &mut After) {
+        let SessionNotes { shaping, spans, ended, .. } = &mut self.notes;
+        after.leftovers.shaping.extend(shaping.remove(&session));
+        after.leftovers.attributes.extend(ended.remove(&session));
+        spans.end(session, &mut after.log);
+    }
+
+    /// A handle on a session, which may be gone: then its attributes are still there.
+    fn handle(&self, bayeux: &Bayeux, id: SessionId) -> Session {
+        Session::new(bayeux.clone(), id, self.notes.ended.get(&id).cloned())
     }
 
     /// What the parcels of a session go through, if there is anything.
@@ -327,7 +324,6 @@ impl State {
         &self,
         bayeux: &Bayeux,
         session: Option<SessionId>,
-        ended: &[(SessionId, Attributes)],
     ) -> Option<Arc<Passage>> {
         if self.extensions.is_empty() && self.notes.shaping.is_empty() {
             return None;
@@ -337,10 +333,7 @@ impl State {
             return None;
         }
         let span = self.notes.spans.of(session);
-        let session = session.map(|id| {
-            let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
-            Session::new(bayeux.clone(), id, kept)
-        });
+        let session = session.map(|id| self.handle(bayeux, id));
         Some(Arc::new(Passage {
             session,
             hooks: shaping.map(|it| it.hooks.iter().cloned().collect()).unwrap_or_default(),
@@ -383,13 +376,7 @@ impl State {
         after.questions.push(Asked { question, context, new_session, span });
     }
 
-    fn tell(
-        &mut self,
-        bayeux: &Bayeux,
-        event: Event,
-        ended: &mut Vec<(SessionId, Attributes)>,
-        after: &mut After,
-    ) {
+    fn tell(&mut self, bayeux: &Bayeux, event: Event, after: &mut After) {
         let transport = self.transport_of(&event);
         self.notes.spans.note(&event, transport, &mut after.log);
         let mut on_removed = Vec::new();
@@ -410,14 +397,11 @@ impl State {
             }
             Event::SessionRemoved { session, .. } => {
                 if let Some(attributes) = self.notes.attributes.remove(session) {
-                    ended.push((*session, attributes));
+                    // Its last events are still to leave, and to be told.
+                    self.notes.ended.insert(*session, attributes);
                 }
                 let handlers = self.notes.on_removed.remove(session);
                 on_removed = handlers.map(Registered::into_vec).unwrap_or_default();
-                if self.notes.shaping.contains_key(session) {
-                    // Its last events are still to leave.
-                    self.notes.ended.push(*session);
-                }
                 Some(*session)
             }
             Event::Suspended { session, link, .. } => {
@@ -450,10 +434,7 @@ impl State {
             return;
         }
         let span = self.notes.spans.of(session);
-        let session = session.map(|id| {
-            let kept = ended.iter().find(|(ended, _)| *ended == id).map(|(_, it)| it.clone());
-            Session::new(bayeux.clone(), id, kept)
-        });
+        let session = session.map(|id| self.handle(bayeux, id));
         let notice = Notice { event, session };
         let handlers = self.event_handlers.iter().cloned().collect();
         self.tellings.push_back(Telling { notice, handlers, on_removed, span });

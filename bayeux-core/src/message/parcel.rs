@@ -6,6 +6,8 @@ use core::ops::Deref;
 
 use smallvec::SmallVec;
 
+use crate::channel::ChannelKind;
+
 use super::{Message, Reply};
 use crate::id::{BrowserId, SessionId};
 
@@ -18,6 +20,11 @@ pub struct Events(SmallVec<[Arc<Message>; 2]>);
 impl Events {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// How many there are, without the server's own `/meta/disconnect`.
+    pub(crate) fn published(&self) -> usize {
+        self.0.iter().filter(|it| it.channel().kind() != ChannelKind::Meta).count()
     }
 
     /// Adds `others` behind these.

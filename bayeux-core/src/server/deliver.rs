@@ -94,6 +94,7 @@ impl Server {
                 return self.tell(Event::EventsDropped { session, count: 1 });
             }
             Offered::Overflowed => {
+                self.stats.events_dropped += 1;
                 return self.remove_session(key, RemovedReason::Overflowed);
             }
         };
@@ -175,6 +176,7 @@ impl Server {
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         it.state = LinkState::Sent { session, flight: None, starts_expiry: connect || handshake };
 
+        self.said_farewell(owner, &last_events);
         let mut events = last_events;
         let carrier = session.filter(|&key| {
             // What goes with an older connect than the latest may arrive nowhere, and the number
@@ -198,7 +200,7 @@ impl Server {
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
             first.messages = Some(events.len());
         }
-        self.stats.events_sent += events.len() as u64;
+        self.stats.events_sent += events.published() as u64;
         if let Some(key) = session {
             if in_batch {
                 self.end_batch(key);
@@ -367,5 +369,6 @@ impl Server {
         if let (Some(key), true) = (answering.session, answering.in_batch) {
             self.end_batch(key);
         }
+        self.lose_farewell(answering.owner, &answering.last_events);
     }
 }

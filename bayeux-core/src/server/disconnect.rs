@@ -20,6 +20,9 @@ impl Server {
             if session.is_some_and(|session| !session.delivers_with_connect_only()) {
                 let taken = self.take_from_queue(key, usize::MAX);
                 payload.last_events = taken.map(|(events, _)| events).unwrap_or_default();
+                if let Some(id) = self.session_id(key) {
+                    self.owe_farewell(id, &payload.last_events);
+                }
                 // What is on its way elsewhere and comes back would come behind these.
                 self.sessions.change(key, |session| session.queue.clear());
             }
@@ -41,7 +44,6 @@ impl Server {
             if let Ok(channel) = ChannelName::parse(Verb::Disconnect.channel()) {
                 let (message, now) = (Arc::new(Message::disconnect(channel)), self.now);
                 self.sessions.change(key, |session| session.queue.push(message, false, now));
-                self.stats.events_queued += 1;
             }
         }
         let last_events = match reason {
@@ -53,6 +55,7 @@ impl Server {
                 taken.map(|(events, _)| events).unwrap_or_default()
             }
         };
+        self.owe_farewell(id, &last_events);
         let answered = self.resume_with(key, ResumeCause::Removed, |answering| {
             answering.session = None;
             answering.last_events = last_events;
@@ -111,11 +114,12 @@ impl Server {
         self.disarm_lazy(key);
         self.unwatch(key);
         if let Some(session) = self.sessions.remove(key) {
-            self.stats.events_lost += session.queue.unsent() as u64;
+            self.stats.events_lost += session.queue.unsent_published() as u64;
             self.timers.disarm(session.armed, TimerKey::Session(key));
             if let Some(link) = session.socket {
                 self.unbind(link);
             }
+            self.forgotten(session.id);
         }
     }
 }

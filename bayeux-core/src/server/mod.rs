@@ -11,6 +11,7 @@
 //! - `socket`: a link that takes payloads again and again, and is written to at any time.
 //! - `handshake`, `connect`, `subscribe`, `publish`, `disconnect`: what each message does.
 //! - `denial`: what a client is told about a message that was refused.
+//! - `farewell`: what is left of a session that is gone.
 //! - `setup`: how a session begins, and how one ends that nobody uses.
 //! - `session`, `queue`, `channels`, `timers`, `questions`, `rules`: what the server remembers.
 //! - `deliver`: how an event gets into a queue, wakes a connect, and leaves in a parcel.
@@ -26,6 +27,7 @@ mod denial;
 mod disconnect;
 mod drain;
 mod event;
+mod farewell;
 mod figures;
 mod handshake;
 mod input;

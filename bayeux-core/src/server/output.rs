@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::event::Event;
 use super::question::{Question, QuestionId};
-use crate::id::LinkId;
+use crate::id::{LinkId, SessionId};
 use crate::message::{Message, Parcel};
 
 /// Something to do. Deliberately exhaustive: a driver that ignores one of these has a bug.
@@ -41,6 +41,12 @@ pub enum Output {
     /// The question met its deadline, and what it was about goes on without an answer. Nobody waits
     /// for that any more: whoever thinks about it may be stopped.
     Withdraw(QuestionId),
+    /// Nothing is left of the session: it was removed before, and its last events have left, or
+    /// cannot any more. What is remembered about it may be forgotten.
+    Forget {
+        /// The session.
+        session: SessionId,
+    },
     /// Tell the application.
     Tell(Event),
     /// Publish this on the other shards or nodes; only if `relay` is on.

@@ -512,7 +512,12 @@ impl Server {
             }
             // An extension that took too long has not let the message through.
             (Stage::Extend, _) => return Step::Done(deleted(message.reply, None)),
-            (Stage::ListenMeta | Stage::ListenPublish, Decision::Listen(ListenVerdict::Veto)) => {
+            // Whether the listeners and extensions behind one that takes too long would have let the
+            // message through is not known.
+            (
+                Stage::ListenMeta | Stage::ListenPublish,
+                Decision::Listen(ListenVerdict::Veto) | Decision::Expired,
+            ) => {
                 return Step::Done(deleted(message.reply, None));
             }
             (Stage::ListenPublish, Decision::Listen(ListenVerdict::Replace(by))) => {
@@ -523,7 +528,7 @@ impl Server {
                 }
                 return self.published(payload, message);
             }
-            // A listener that failed or took too long counts as "continue".
+            // A listener that failed counts as "continue".
             (Stage::ListenPublish, _) => return self.published(payload, message),
             (Stage::ListenMeta, _) => {
                 return match message.request.verb() {

@@ -138,7 +138,8 @@ impl Server {
 
     pub(super) fn resume_publish(&mut self, mut publish: ServerPublish, decision: Decision) {
         match decision {
-            Decision::Listen(ListenVerdict::Veto) => {
+            // See `decide` for those who take too long.
+            Decision::Listen(ListenVerdict::Veto) | Decision::Expired => {
                 if let Some(receipt) = publish.receipt {
                     self.tell(Event::Published { receipt, published: false });
                 }
@@ -152,8 +153,7 @@ impl Server {
             Decision::Listen(_)
             | Decision::Verdict(_)
             | Decision::Handshake(..)
-            | Decision::Extend(_)
-            | Decision::Expired => {}
+            | Decision::Extend(_) => {}
         }
         self.server_published(publish);
     }

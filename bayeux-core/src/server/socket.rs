@@ -26,7 +26,7 @@ use super::payload::Payload;
 use super::queue::Flight;
 use super::timers::TimerKey;
 use super::{Outgoing, Output, Refusal, RemovedReason, ResumeCause, Server};
-use crate::id::{LinkId, SessionId};
+use crate::id::LinkId;
 use crate::message::{Parcel, Verb};
 use crate::time::Time;
 use crate::transport::Transport;
@@ -222,7 +222,6 @@ impl Server {
     /// Adds replies to what the socket owes.
     pub(super) fn owe(&mut self, link: LinkId, answering: Answering) {
         let Some(socket) = self.socket(link) else { return };
-        let farewell = answering.owner.filter(|_| !answering.last_events.is_empty());
         match socket.owed.last_mut() {
             Some(owed) if owed.owner == answering.owner || answering.owner.is_none() => {
                 owed.session = answering.session.or(owed.session);
@@ -232,15 +231,7 @@ impl Server {
             }
             _ => socket.owed.push(answering),
         }
-        if let Some(session) = farewell {
-            self.farewells.insert(session);
-        }
         self.push(link);
-    }
-
-    /// The last events of a session have left a socket, or will never do.
-    fn said_farewell(&mut self, session: SessionId) {
-        self.farewells.remove(&session);
     }
 
     /// The socket's payload is answered.
@@ -289,9 +280,7 @@ impl Server {
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
-        if let Some(owner) = owner.filter(|_| !events.is_empty()) {
-            self.said_farewell(owner);
-        }
+        self.said_farewell(owner, &events);
         let bound = bound.filter(|&key| owner.is_none() || owner == self.session_id(key));
         if let Some(key) = bound.filter(|&key| self.may_carry_events(key, &replies, true)) {
             if let Some(session) = self.sessions.get(key) {
@@ -309,7 +298,7 @@ impl Server {
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
             first.messages = Some(events.len());
         }
-        self.stats.events_sent += events.len() as u64;
+        self.stats.events_sent += events.published() as u64;
         let starts_expiry = session.filter(|_| connect || handshake);
         if let Some(socket) = self.socket(link) {
             socket.sent = Some(Sent { answered: starts_expiry, flight });
@@ -377,9 +366,7 @@ impl Server {
             self.conclude(sent, delivered);
         }
         for owed in socket.owed {
-            if let Some(owner) = owed.owner.filter(|_| !owed.last_events.is_empty()) {
-                self.said_farewell(owner);
-            }
+            self.lose_farewell(owed.owner, &owed.last_events);
         }
         if let Intake::Parked(mut payload) = socket.intake {
             // What was accepted is processed to its end; only the answer has nowhere to go.

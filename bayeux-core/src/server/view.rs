@@ -122,11 +122,6 @@ impl Server {
         Some(SessionView { server: self, session })
     }
 
-    /// Whether a session of this id exists, or has ended and something of it is still to leave.
-    pub fn remembers(&self, id: SessionId) -> bool {
-        self.sessions.find(id).is_some() || self.farewells.contains(&id)
-    }
-
     /// All sessions.
     pub fn sessions(&self) -> impl Iterator<Item = SessionView<'_>> {
         self.sessions

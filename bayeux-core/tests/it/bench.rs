@@ -116,6 +116,11 @@ impl Bench {
         self.count(|output| matches!(output, Output::Resume { link: it } if *it == link))
     }
 
+    /// How often it was said that nothing is left of the session.
+    pub(crate) fn forgets(&mut self, id: SessionId) -> usize {
+        self.count(|output| matches!(output, Output::Forget { session } if *session == id))
+    }
+
     /// How often the peer of the socket was to be pinged.
     pub(crate) fn pings(&mut self, link: LinkId) -> usize {
         self.count(|output| matches!(output, Output::Ping { link: it } if *it == link))

@@ -1,5 +1,7 @@
 //! Asking the application, and what happens meanwhile.
 
+use std::sync::Arc;
+
 use bayeux_core::{
     Answer, Command, Denial, Event, Input, ListenVerdict, Question, Receipt, RuleList, Ruling,
     Setup, Verdict,
@@ -72,14 +74,21 @@ fn no_answer_in_time_means_denied_and_a_late_one_changes_nothing() {
 }
 
 #[test]
-fn a_listener_that_does_not_answer_lets_the_message_go_on() {
+fn a_listener_that_does_not_answer_has_not_let_the_message_through() {
     let mut bench = Bench::new();
     let visitor = bench.subscriber("/a");
     bench.command(Command::ListenChannel { pattern: pattern("/**"), listen: true });
     let link = bench.post(Some(&visitor), &publish(&visitor, "/a", json!(1)));
     assert!(bench.has_question());
     bench.pass(30_000);
-    assert_eq!(data(&bench.take(link)), [json!(1)]);
+    let answer = bench.take(link);
+    assert_eq!((answer.len(), &answer[0]["error"]), (1, &json!("404::message_deleted")));
+    let receipt = Receipt(1);
+    let message = Arc::new(message("/a", json!(2)));
+    bench.command(Command::Publish { message, from: None, receipt: Some(receipt) });
+    bench.pass(30_000);
+    assert!(bench.events().contains(&Event::Published { receipt, published: false }));
+    assert_eq!(bench.server.stats().events_queued, 0);
 }
 
 #[test]

@@ -297,14 +297,15 @@ fn a_session_is_remembered_until_its_last_events_have_left_or_cannot() {
         bench.publish("/a", json!(2));
         bench.tell(link, &json!([{ "channel": "/meta/disconnect", "clientId": guest.id }]));
         bench.drain();
-        let (server, id) = (&bench.server, guest.session());
-        assert!(server.session(id).is_none() && server.remembers(id));
+        let id = guest.session();
+        assert_eq!((bench.server.session(id).is_some(), bench.forgets(id)), (false, 0));
         if lost {
             bench.input(Input::Close { link });
         } else {
             bench.input(Input::Sent { link, delivered: true });
             assert_eq!(data(&bench.take(link)), [json!(2)]);
         }
-        assert!(!bench.server.remembers(id));
+        assert_eq!(bench.forgets(id), 1);
+        assert_eq!(bench.server.stats().events_lost, u64::from(lost));
     }
 }

@@ -5,7 +5,7 @@
 //! agree with what can be seen, an event reaches whom it is owed and nobody else, exactly once for
 //! each response that got out, and when everybody has left nothing is left behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bayeux_core::{
@@ -66,6 +66,8 @@ struct Storm {
     owed: BTreeMap<(SessionId, u64), bool>,
     /// Connects that were told to poll because their browser has another one held.
     surplus: usize,
+    /// Sessions of which nothing is left.
+    forgotten: BTreeSet<SessionId>,
 }
 
 impl Storm {
@@ -100,6 +102,7 @@ impl Storm {
             numbers: 0,
             owed: BTreeMap::new(),
             surplus: 0,
+            forgotten: BTreeSet::new(),
         }
     }
 
@@ -326,6 +329,10 @@ impl Storm {
                     }
                 }
                 Output::Ask(question) => self.questions.push(question),
+                Output::Forget { session } => {
+                    assert!(self.bench.server.session(session).is_none());
+                    assert!(self.forgotten.insert(session), "nothing is left, once");
+                }
                 Output::Withdraw(question) => {
                     assert!(!self.bench.server.is_open(question), "nobody waits for it");
                 }
@@ -496,6 +503,7 @@ fn whatever_happens_nothing_is_lost_doubled_or_left_behind() {
         let gauges = [stats.sessions, stats.browsers, stats.channels, stats.links, stats.questions];
         assert_eq!(gauges, [0; 5], "nothing is left behind");
         assert_eq!(stats.census, Census::default());
+        assert_eq!(storm.forgotten.len() as u64, stats.added_sessions);
         assert_eq!(stats.added_sessions, removals(&stats.removed), "each has ended for a reason");
         assert_eq!(storm.bench.server.poll_timeout(), None);
     }

@@ -187,7 +187,7 @@ fn c55_no_member_of_a_publish_can_forge_an_event() {
 }
 
 #[test]
-fn c57_a_listener_that_never_answers_counts_as_continue() {
+fn c57_a_listener_that_never_answers_has_not_let_the_message_through() {
     let world = World::with(|config| {
         config.max_interval = ms(60_000);
         config.question_timeout = ms(30_000);
@@ -205,7 +205,9 @@ fn c57_a_listener_that_never_answers_counts_as_continue() {
     );
     assert_eq!(
         asking.wait().json(),
-        json!([{ "channel": "/hang", "data": 1 }, published("2", "/hang")])
+        json!([{
+            "id": "2", "channel": "/hang", "successful": false, "error": "404::message_deleted",
+        }])
     );
     assert_eq!(world.sim.now().since(before), ms(30_000));
 }

@@ -21,7 +21,7 @@ impl Spans {
 
     pub(in crate::front) fn note_parcel(&mut self, _: &Parcel, _: &mut Log) {}
 
-    pub(in crate::front) fn end(&mut self, _: impl Fn(SessionId) -> bool, _: &mut Log) {}
+    pub(in crate::front) fn end(&mut self, _: SessionId, _: &mut Log) {}
 }
 
 #[derive(Clone, Default)]

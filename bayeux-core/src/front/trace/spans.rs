@@ -2,7 +2,6 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -33,8 +32,6 @@ pub(in crate::front) fn makes_spans() -> bool {
 #[derive(Default)]
 pub(in crate::front) struct Spans {
     by_session: BTreeMap<SessionId, SessionSpan>,
-    /// Sessions among those that are gone; more may happen in their name.
-    removed: Vec<SessionId>,
     /// Sessions that have lost events, and got none since. One warning is enough for each time:
     /// a client that does not read its events would else cause one with every event.
     losing: BTreeSet<SessionId>,
@@ -64,9 +61,6 @@ impl Spans {
             }
             Event::SessionRemoved { session, reason } => {
                 self.losing.remove(session);
-                if self.by_session.contains_key(session) {
-                    self.removed.push(*session);
-                }
                 let level = match reason {
                     RemovedReason::Overflowed => LevelFilter::WARN,
                     RemovedReason::Disconnected
@@ -118,22 +112,11 @@ impl Spans {
         }
     }
 
-    /// Ends the spans of sessions that are gone, unless `remains` says that something of one is
-    /// still to leave.
-    pub(in crate::front) fn end(&mut self, remains: impl Fn(SessionId) -> bool, log: &mut Log) {
-        if self.removed.is_empty() {
-            return;
+    /// Ends the span of a session of which nothing is left.
+    pub(in crate::front) fn end(&mut self, session: SessionId, log: &mut Log) {
+        if let Some(span) = self.by_session.remove(&session) {
+            log.add(Some(session), span, What::Ended);
         }
-        let Self { by_session, removed, .. } = self;
-        removed.retain(|session| {
-            if remains(*session) {
-                return true;
-            }
-            if let Some(span) = by_session.remove(session) {
-                log.add(Some(*session), span, What::Ended);
-            }
-            false
-        });
     }
 }
 
