@@ -5,6 +5,10 @@
 //! would cost more than everything else the server does. [`Json`] is the text of one JSON value,
 //! checked for syntax once and then only moved.
 
+#[cfg(any(feature = "front", test))]
+use alloc::collections::BTreeMap;
+#[cfg(any(feature = "front", test))]
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -97,6 +101,12 @@ impl Serialize for Json {
             serde_json::from_str(self.as_str()).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }
+}
+
+/// The members of an object that was written here, values as they are.
+#[cfg(any(feature = "front", test))]
+pub(crate) fn members(object: &[u8]) -> BTreeMap<String, &RawValue> {
+    serde_json::from_slice(object).unwrap_or_default()
 }
 
 /// Appends `text` as a JSON string.

@@ -20,7 +20,7 @@ use cometd_hyper::{Bayeux, ServeOptions, serve_with, start};
 use cometd_testkit::chat::{self, SECURITY_POLICY};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_service::Service;
@@ -66,11 +66,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let bayeux = chat::build(Bayeux::builder().config(config), Arc::new(clock), start)?;
 
-    let delivery = Matcher::Full(String::from("bayeux_delivery_seconds"));
     let figures = Figures {
-        prometheus: PrometheusBuilder::new()
-            .set_buckets_for_metric(delivery, &Metrics::bounds())?
-            .install_recorder()?,
+        prometheus: PrometheusBuilder::new().install_recorder()?,
         metrics: Metrics::new(bayeux.clone()),
     };
 

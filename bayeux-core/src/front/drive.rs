@@ -44,7 +44,7 @@ impl<S: Fn(Time) -> F, F: Future<Output = ()>> Driver<S, F> {
         loop {
             let (due, replaced) = {
                 let mut state = bayeux.lock();
-                let due = state.server.poll_timeout();
+                let due = state.due();
                 // A turn that makes something due earlier wakes this task; one that makes it due
                 // later does not, and the sleep just ends without anything to do.
                 state.timer.until = due;

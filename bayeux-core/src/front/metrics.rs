@@ -1,28 +1,26 @@
 //! [`Metrics`]: the server's figures for the `metrics` facade (feature `metrics`).
 //!
 //! The server counts in plain numbers of its own; this copies them to whatever recorder the program
-//! has installed, when it is told to. So counting costs the same with and without a recorder.
+//! has installed, when it is told to. So counting costs the same with and without a recorder, and an
+//! update costs the same however much was counted.
 
-use alloc::sync::Arc;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
-use std::sync::{Mutex, PoisonError};
 
-use metrics::{Key, KeyName, Label, Level, Metadata, SharedString, Unit};
+use metrics::{Key, KeyName, Label, Level, Metadata, Unit};
 
 use super::Bayeux;
 use super::figures::figures;
 use crate::server::{Figure, FigureKind, Latencies};
 
-/// The histogram of [`Stats::delivery`](crate::Stats::delivery), in seconds.
-const DELIVERY: &str = "bayeux_delivery_seconds";
 const METADATA: Metadata<'static> = Metadata::new("bayeux_core", Level::INFO, Some(module_path!()));
 
 /// Tells the `metrics` facade what a server counts: everything in [`Bayeux::figures`], and
-/// `bayeux_delivery_seconds`, how long events were queued before they were handed over.
-///
-/// Each waiting time is recorded as the bound in [`Latencies`] that it does not exceed. An exporter
-/// that keeps buckets should be given these bounds; see [`Metrics::bounds`].
+/// [`Stats::delivery`](crate::Stats::delivery) as Prometheus has histograms, which are counters
+/// there: `bayeux_delivery_seconds_bucket`, with the bound in the label `le`, and
+/// `bayeux_delivery_seconds_count`; `bayeux_delivery_seconds_sum` is a gauge, since the facade's
+/// counters are whole numbers.
 ///
 /// ```no_run
 /// # use bayeux_core::front::{Bayeux, Metrics};
@@ -33,45 +31,29 @@ const METADATA: Metadata<'static> = Metadata::new("bayeux_core", Level::INFO, So
 /// # render()
 /// # }
 /// ```
-/// Cheap to clone; clones are the same.
 #[derive(Clone)]
 pub struct Metrics {
     bayeux: Bayeux,
     labels: Vec<Label>,
-    /// What was recorded so far.
-    recorded: Arc<Mutex<Latencies>>,
 }
 
 impl Metrics {
-    /// Nothing is told before the first [`Metrics::update`]. A server has one of these: a second
-    /// one would record the waiting times again.
+    /// Nothing is told before the first [`Metrics::update`].
     pub fn new(bayeux: Bayeux) -> Self {
-        Self { bayeux, labels: Vec::new(), recorded: Arc::default() }
+        Self { bayeux, labels: Vec::new() }
     }
 
     /// Adds a label to all figures: what distinguishes this server from others in the program.
     #[must_use]
-    pub fn label(mut self, name: impl Into<SharedString>, value: impl Into<SharedString>) -> Self {
-        self.labels.push(Label::new(name, value));
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push(Label::new(name.into(), value.into()));
         self
     }
 
-    /// The bounds of the histogram's buckets, in seconds.
-    pub fn bounds() -> Vec<f64> {
-        Latencies::default().buckets().filter_map(|(bound, _)| Some(bound?.as_secs_f64())).collect()
-    }
-
     /// Tells the recorder what the numbers are now: the one that is local to the thread, or else
-    /// the program's. It must be there by now: waiting times are told only once.
+    /// the program's.
     pub fn update(&self) {
-        let (stats, calls, news) = {
-            // Locked first: of two updates at a time, the later one knows what the other tells.
-            let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-            let (stats, calls) = self.bayeux.all_stats();
-            let news = stats.delivery.since(&recorded);
-            *recorded = stats.delivery;
-            (stats, calls, news)
-        };
+        let (stats, calls) = self.bayeux.all_stats();
         let mut told = "";
         for figure in figures(&stats, calls) {
             // Figures of one name stand together.
@@ -81,7 +63,7 @@ impl Metrics {
             }
             self.tell(figure);
         }
-        self.record(&news);
+        self.tell_delivery(&stats.delivery);
     }
 
     fn tell(&self, figure: Figure) {
@@ -95,21 +77,31 @@ impl Metrics {
         });
     }
 
-    fn record(&self, news: &Latencies) {
+    fn tell_delivery(&self, delivery: &Latencies) {
+        let [bucket, count, sum] = [
+            "bayeux_delivery_seconds_bucket",
+            "bayeux_delivery_seconds_count",
+            "bayeux_delivery_seconds_sum",
+        ];
+        let help = "How long events were queued before they were first handed over.";
         metrics::with_recorder(|recorder| {
-            let name = KeyName::from_const_str(DELIVERY);
-            let help = "How long events were queued before they were first handed over.";
-            recorder.describe_histogram(name, Some(Unit::Seconds), help.into());
-            let key = self.key(DELIVERY, []);
-            let histogram = recorder.register_histogram(&key, &METADATA);
-            let mut seconds = 0.0;
-            for (bound, count) in news.buckets() {
-                // What is above all bounds counts as twice the highest one.
-                seconds = bound.map_or(seconds * 2.0, |bound| bound.as_secs_f64());
-                if let (1.., Ok(count)) = (count, usize::try_from(count)) {
-                    histogram.record_many(seconds, count);
-                }
+            let unit = Some(Unit::Seconds);
+            for name in [bucket, count] {
+                recorder.describe_counter(KeyName::from_const_str(name), unit, help.into());
             }
+            recorder.describe_gauge(KeyName::from_const_str(sum), unit, help.into());
+            let mut at_most = 0;
+            for (bound, counted) in delivery.buckets() {
+                at_most += counted;
+                let bound =
+                    bound.map_or("+Inf".to_string(), |bound| bound.as_secs_f64().to_string());
+                let key = self.key(bucket, [Label::new("le", bound)]);
+                recorder.register_counter(&key, &METADATA).absolute(at_most);
+            }
+            let key = self.key(count, []);
+            recorder.register_counter(&key, &METADATA).absolute(delivery.count());
+            let key = self.key(sum, []);
+            recorder.register_gauge(&key, &METADATA).set(delivery.sum().as_secs_f64());
         });
     }
 

@@ -84,8 +84,8 @@ impl HandshakeRequest {
     /// # Errors
     ///
     /// When it does not have the shape of `T`.
-    pub fn ext<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        self.raw_ext.as_ref().unwrap_or(&Json::NULL).read()
+    pub fn ext<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        Ok(self.raw_ext.as_ref().unwrap_or(&Json::NULL).read()?)
     }
 }
 

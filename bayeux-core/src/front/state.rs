@@ -278,7 +278,10 @@ impl State {
             }
         }
         forgotten.into_iter().for_each(|session| self.forget(session, after));
-        if let Some(due) = self.server.poll_timeout() {
+        if !self.tellings.is_empty() {
+            self.start_telling(bayeux.now(), after);
+        }
+        if let Some(due) = self.due() {
             if self.timer.until.is_none_or(|until| due < until) {
                 after.wakers.extend(self.timer.waker.take());
             }
@@ -438,18 +441,29 @@ impl State {
         let notice = Notice { event, session };
         let handlers = self.event_handlers.iter().cloned().collect();
         self.tellings.push_back(Telling { notice, handlers, on_removed, span });
-        let now = bayeux.now();
-        let deadline = self.server.config().question_timeout;
-        match self.teller {
-            Some((_, since)) if now < since + deadline => {}
-            teller => {
-                after.stuck |= teller.is_some();
-                self.tellers += 1;
-                let teller = Teller(self.tellers);
-                self.teller = Some((teller, now));
-                after.tell = Some(teller);
-            }
+    }
+
+    /// Sees to it that somebody tells what there is to tell.
+    fn start_telling(&mut self, now: Time, after: &mut After) {
+        if self.telling_due().is_some_and(|due| now < due) {
+            return;
         }
+        after.stuck |= self.teller.is_some();
+        self.tellers += 1;
+        let teller = Teller(self.tellers);
+        self.teller = Some((teller, now));
+        after.tell = Some(teller);
+    }
+
+    /// When another teller has to take over from one that is stuck, if something waits for that.
+    fn telling_due(&self) -> Option<Time> {
+        let (_, since) = self.teller.filter(|_| !self.tellings.is_empty())?;
+        Some(since + self.server.config().question_timeout)
+    }
+
+    /// When the driver has to look again.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.server.poll_timeout().into_iter().chain(self.telling_due()).min()
     }
 
     /// The transport that a session begins on, if somebody wants to know.

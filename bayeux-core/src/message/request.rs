@@ -48,8 +48,8 @@ pub enum Verb {
 
 impl Verb {
     /// All verbs.
-    pub const ALL: [Self; 5] =
-        [Self::Handshake, Self::Connect, Self::Subscribe, Self::Unsubscribe, Self::Disconnect];
+    pub const ALL: &'static [Self] =
+        &[Self::Handshake, Self::Connect, Self::Subscribe, Self::Unsubscribe, Self::Disconnect];
 
     /// The channel's name.
     pub const fn channel(self) -> &'static str {
@@ -65,7 +65,7 @@ impl Verb {
     /// The verb of this channel name, which must match exactly: a near miss such as
     /// `/meta/subscribe/x` must never reach what guards the real one (CVE-2020-11020 in Faye).
     pub fn from_channel(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verb| verb.channel() == name)
+        Self::ALL.iter().copied().find(|verb| verb.channel() == name)
     }
 }
 

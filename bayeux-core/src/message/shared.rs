@@ -28,6 +28,8 @@ pub struct Message {
     id: Span,
     data: Span,
     ext: Span,
+    /// How many bytes further members take that extensions have set, in front of the others.
+    added: u32,
     lazy: bool,
 }
 
@@ -83,6 +85,10 @@ impl MessageParts {
     }
 }
 
+/// Where members that extensions set begin: behind `[{`.
+#[cfg(any(feature = "front", test))]
+const ADDED: usize = 2;
+
 /// A range of the encoded text; empty when the member is absent, since no JSON value is.
 #[derive(Clone, Copy, Default)]
 struct Span {
@@ -136,7 +142,7 @@ impl Message {
             .as_ref()
             .map_or_else(Span::default, |ext| write_member(&mut text, ",\"ext\":", ext));
         text.extend_from_slice(b"}]");
-        Self { channel, text: text.into(), id, data, ext, lazy: parts.lazy }
+        Self { channel, text: text.into(), id, data, ext, added: 0, lazy: parts.lazy }
     }
 
     /// The message that tells a client that the server ended its session: no event of the
@@ -148,6 +154,7 @@ impl Message {
             id: Span::default(),
             data: Span::default(),
             ext: Span::default(),
+            added: 0,
             lazy: false,
         }
     }
@@ -176,15 +183,35 @@ impl Message {
         message
     }
 
-    /// The same message with one more member, in front of the others.
+    /// The same message with one more member that is none of Bayeux's own, or with another value of
+    /// it.
     #[must_use]
-    pub fn with_member(&self, name: &str, value: &Json) -> Self {
-        let mut member = Vec::with_capacity(name.len() + value.as_bytes().len() + 8);
-        write_string(&mut member, name);
-        member.push(b':');
-        member.extend_from_slice(value.as_bytes());
-        member.push(b',');
-        self.spliced(2..2, &member)
+    #[cfg(any(feature = "front", test))]
+    pub(crate) fn with_member(&self, name: &str, value: &Json) -> Self {
+        let mut members = Vec::with_capacity(name.len() + value.as_bytes().len() + 8);
+        let mut write = |name: &str, value: &[u8]| {
+            write_string(&mut members, name);
+            members.push(b':');
+            members.extend_from_slice(value);
+            members.push(b',');
+        };
+        write(name, value.as_bytes());
+        let end = ADDED + self.added as usize;
+        if self.added > 0 {
+            // Between them, in braces, the members that were set before make an object.
+            let mut object = Vec::with_capacity(self.added as usize + 1);
+            object.push(b'{');
+            object.extend_from_slice(&self.text[ADDED..end - 1]);
+            object.push(b'}');
+            for (other, value) in
+                crate::json::members(&object).iter().filter(|(other, _)| *other != name)
+            {
+                write(other, value.get().as_bytes());
+            }
+        }
+        let mut message = self.spliced(ADDED..end, &members);
+        message.added = u32::try_from(members.len()).unwrap_or_default();
+        message
     }
 
     /// The same message with `range` of its text replaced.
@@ -206,7 +233,8 @@ impl Message {
             }
         };
         let (id, data, ext) = (moved(self.id), moved(self.data), moved(self.ext));
-        Self { channel: self.channel.clone(), text: text.into(), id, data, ext, lazy: self.lazy }
+        let (channel, text) = (self.channel.clone(), text.into());
+        Self { channel, text, id, data, ext, added: self.added, lazy: self.lazy }
     }
 
     /// The channel that the message is published on.
@@ -312,6 +340,8 @@ mod tests {
         let parts =
             MessageParts::data(json("1")).ext(json("{}")).id(Some(json("\"7\""))).successful(false);
         let message = Message::with(channel(), &parts)
+            .with_member("x", &json("[1]"))
+            .with_member("\"", &json("1e400"))
             .with_member("x", &json("[0]"))
             .replace_data(&json("[2,3]"))
             .replace_ext(&json(r#"{"a":1}"#))
@@ -319,7 +349,7 @@ mod tests {
         assert_eq!(
             format!("{message:?}"),
             concat!(
-                r#"{"x":[0],"id":"7","channel":"/foo","successful":false,"data":4,"#,
+                r#"{"x":[0],"\"":1e400,"id":"7","channel":"/foo","successful":false,"data":4,"#,
                 r#""ext":{"a":1}}"#
             )
         );

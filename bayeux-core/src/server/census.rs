@@ -22,7 +22,7 @@ pub enum SessionState {
 
 impl SessionState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Handshaken, Self::Held, Self::Waiting, Self::Ended];
+    pub const ALL: &'static [Self] = &STATES;
 
     /// A word for it.
     pub const fn name(self) -> &'static str {
@@ -35,13 +35,16 @@ impl SessionState {
     }
 }
 
+const STATES: [SessionState; 4] =
+    [SessionState::Handshaken, SessionState::Held, SessionState::Waiting, SessionState::Ended];
+
 const TRANSPORTS: [Transport; 4] =
     [Transport::WebSocket, Transport::LongPolling, Transport::CallbackPolling, Transport::Local];
 
 /// Sessions by transport and state, and what is queued for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Census {
-    sessions: [[usize; SessionState::ALL.len()]; TRANSPORTS.len()],
+    sessions: [[usize; STATES.len()]; TRANSPORTS.len()],
     events: usize,
     bytes: usize,
 }
@@ -75,7 +78,7 @@ impl Census {
     /// All transports and states with how many sessions there are.
     pub fn all(&self) -> impl Iterator<Item = (Transport, SessionState, usize)> {
         let states = move |transport| {
-            SessionState::ALL.map(|state| (transport, state, self.sessions(transport, state)))
+            STATES.map(|state| (transport, state, self.sessions(transport, state)))
         };
         TRANSPORTS.into_iter().flat_map(states)
     }

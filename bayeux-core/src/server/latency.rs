@@ -67,7 +67,7 @@ impl Latencies {
         None
     }
 
-    /// What was counted since `earlier` was a copy of this.
+    /// What was counted since `earlier` was a copy of this: for a dashboard of your own.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut counts = self.counts;

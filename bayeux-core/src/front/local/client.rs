@@ -37,18 +37,29 @@ pub(super) struct State {
     /// Those who wait for a reply, by the number of their request.
     pub(super) waiting: BTreeMap<u64, Waiting>,
     pub(super) requests: u64,
-    pub(super) handlers: Vec<(HandlerId, Pattern, EventHandler)>,
-    pub(super) added: u64,
+    pub(super) handlers: Vec<Handler>,
     /// Events that the handlers have not seen yet, and what they cost.
     pub(super) events: VecDeque<Arc<Message>>,
     pub(super) bytes: usize,
     /// The session's span, until the handlers have seen the last event.
     pub(super) span: SessionSpan,
+    /// Whether the session is to end when what was asked for is answered.
     pub(super) closing: bool,
+    /// Whether it is to end at once.
+    pub(super) cut: bool,
     /// Whether the link is gone: nothing will be answered any more.
     pub(super) closed: bool,
     pub(super) talker: Option<Waker>,
     pub(super) caller: Option<Waker>,
+}
+
+/// What is called with events.
+pub(super) struct Handler {
+    pub(super) id: HandlerId,
+    pub(super) pattern: Pattern,
+    /// Whether it goes with its subscription.
+    pub(super) subscribed: bool,
+    pub(super) call: EventHandler,
 }
 
 pub(super) enum Waiting {
@@ -168,8 +179,8 @@ impl Client {
             let (handlers, span): (Vec<_>, _) = {
                 let state = self.lock();
                 let matching =
-                    state.handlers.iter().filter(|(_, it, _)| it.matches(event.channel()));
-                let handlers = matching.map(|(_, _, handler)| Arc::clone(handler)).collect();
+                    state.handlers.iter().filter(|it| it.pattern.matches(event.channel()));
+                let handlers = matching.map(|it| Arc::clone(&it.call)).collect();
                 (handlers, state.span.clone())
             };
             span.around(pin!(self.tell(handlers, &event))).await;

@@ -24,7 +24,7 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 
-use client::{Client, EventHandler};
+use client::{Client, EventHandler, Handler};
 
 use super::error::Error;
 use super::extension::object;
@@ -40,6 +40,7 @@ use crate::transport::Transport;
 /// A handle on a client inside the server's process. Cloning it is cheap; all clones are the same
 /// client, which disconnects when the last of them is dropped.
 #[derive(Clone)]
+#[must_use = "a local session ends when it is dropped"]
 pub struct LocalSession {
     handle: Arc<Handle>,
 }
@@ -116,7 +117,7 @@ impl CloseUnless {
 impl Drop for CloseUnless {
     fn drop(&mut self) {
         if let Some(client) = &self.0 {
-            client.change(|state| state.closing = true);
+            client.change(|state| state.cut = true);
         }
     }
 }
@@ -133,20 +134,20 @@ impl LocalSession {
     /// # Errors
     ///
     /// When `pattern` is no channel name or wildcard, the server refuses, or the session is gone.
-    pub async fn subscribe<H, F>(&self, pattern: &str, handler: H) -> Result<(), Error>
+    pub async fn subscribe<H, F>(&self, pattern: &str, handler: H) -> Result<HandlerId, Error>
     where
         H: Fn(Arc<Message>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let pattern = Pattern::parse(pattern)?;
-        let handler = self.listen(&pattern, handler);
+        let handler = self.listen(&pattern, true, handler);
         let patterns = Ok(alloc::vec![pattern]);
         let subscribed =
             self.ask(RequestKind::Subscribe(Subscription { patterns, echo: None })).await;
         if subscribed.is_err() {
-            self.forget(|id, _| id == handler);
+            self.forget(|it| it.id == handler);
         }
-        subscribed
+        subscribed.map(|()| handler)
     }
 
     /// Calls `handler` with what is delivered to this session on these channels, without
@@ -160,15 +161,16 @@ impl LocalSession {
         H: Fn(Arc<Message>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        Ok(self.listen(&Pattern::parse(pattern)?, handler))
+        Ok(self.listen(&Pattern::parse(pattern)?, false, handler))
     }
 
-    /// Removes what [`LocalSession::on_message`] has added. Whether it was there.
+    /// Removes what [`LocalSession::on_message`] or [`LocalSession::subscribe`] has added; the
+    /// subscription stays. Whether it was there.
     pub fn remove_handler(&self, id: HandlerId) -> bool {
-        self.forget(|it, _| it == id)
+        self.forget(|it| it.id == id)
     }
 
-    /// Ends a subscription with its handlers.
+    /// Ends a subscription with the handlers that came with it.
     ///
     /// # Errors
     ///
@@ -177,7 +179,7 @@ impl LocalSession {
         let pattern = Pattern::parse(pattern)?;
         let patterns = Ok(alloc::vec![pattern.clone()]);
         self.ask(RequestKind::Unsubscribe(Subscription { patterns, echo: None })).await?;
-        self.forget(|_, of| *of == pattern);
+        self.forget(|it| it.subscribed && it.pattern == pattern);
         Ok(())
     }
 
@@ -221,32 +223,33 @@ impl LocalSession {
         disconnected
     }
 
-    fn listen<H, F>(&self, pattern: &Pattern, handler: H) -> HandlerId
+    fn listen<H, F>(&self, pattern: &Pattern, subscribed: bool, handler: H) -> HandlerId
     where
         H: Fn(Arc<Message>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let handler: EventHandler = Arc::new(move |message| Box::pin(handler(message)));
+        let call: EventHandler = Arc::new(move |message| Box::pin(handler(message)));
+        // A number of the server's: another session's handler is never meant by it.
+        let id = HandlerId(self.handle.client.bayeux.lock().next_number());
+        let handler = Handler { id, pattern: pattern.clone(), subscribed, call };
         let mut state = self.handle.client.lock();
-        state.added += 1;
-        let id = HandlerId(state.added);
         if state.closed {
             // It would never be called, and might keep the session from being dropped.
             drop(state);
+            drop(handler);
             return id;
         }
-        state.handlers.push((id, pattern.clone(), handler));
+        state.handlers.push(handler);
         id
     }
 
     /// Removes handlers. Whether there were any.
-    fn forget(&self, is_forgotten: impl Fn(HandlerId, &Pattern) -> bool) -> bool {
+    fn forget(&self, is_forgotten: impl Fn(&Handler) -> bool) -> bool {
         let mut forgotten = Vec::new();
         let mut state = self.handle.client.lock();
-        for entry in mem::take(&mut state.handlers) {
-            let (id, of, _) = &entry;
-            let list = if is_forgotten(*id, of) { &mut forgotten } else { &mut state.handlers };
-            list.push(entry);
+        for handler in mem::take(&mut state.handlers) {
+            let list = if is_forgotten(&handler) { &mut forgotten } else { &mut state.handlers };
+            list.push(handler);
         }
         // Dropping the application's handlers may do anything: outside the lock.
         drop(state);

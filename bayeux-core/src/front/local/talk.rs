@@ -30,8 +30,8 @@ impl Talk<'_> {
             let (request, closing) = {
                 let mut state = self.client.lock();
                 let request = if self.ready { state.outbox.pop_front() } else { None };
-                let waits = request.is_none();
-                let closing = state.closing && waits;
+                let asked = self.ready && request.is_none();
+                let closing = state.cut || (state.closing && asked);
                 let replaced = register(&mut state.talker, cx.waker());
                 drop(state);
                 drop(replaced);
@@ -114,14 +114,14 @@ impl Talk<'_> {
         }
         for event in &parcel.events {
             // The server has ended the session.
-            state.closing |= event.channel().as_str() == Verb::Disconnect.channel();
+            state.cut |= event.channel().as_str() == Verb::Disconnect.channel();
             state.bytes += event.cost();
             state.events.push_back(Arc::clone(event));
         }
         let limits = &bayeux.config().limits;
         let behind = state.events.len() > limits.queue_messages || state.bytes > limits.queue_bytes;
         // One alone may be larger.
-        state.closing |= behind && state.events.len() > 1;
+        state.cut |= behind && state.events.len() > 1;
         wakers.extend(state.caller.take());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
