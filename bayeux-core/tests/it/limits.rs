@@ -1,6 +1,6 @@
 //! Every bound, its outcome and its counter.
 
-use bayeux_core::{Input, Overflow, RuleList, Ruling};
+use bayeux_core::{Event, Input, Overflow, RuleList, Ruling};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, connect, data, publish, subscribe};
@@ -178,4 +178,29 @@ fn a_payload_whose_client_goes_while_it_waits_is_processed_to_its_end() {
     bench.pass(1);
     assert_eq!(data(&bench.send(&subscriber, &connect(&subscriber))).len(), 3);
     assert_eq!(bench.server.stats().links, 0);
+}
+
+#[test]
+fn a_message_that_is_dropped_in_the_end_displaces_nobody() {
+    let mut bench = Bench::with(|c| {
+        c.overflow = Overflow::DropOldest;
+        c.limits.queue_bytes = 2_000;
+    });
+    let visitor = bench.subscriber("/a");
+    bench.publish("/a", json!("x".repeat(1_000)));
+    let link = bench.post(Some(&visitor), &connect(&visitor));
+    assert!(bench.answer(link).is_some(), "on its way");
+    bench.publish("/a", json!(1));
+    bench.publish("/a", json!(2));
+    bench.events();
+    bench.publish("/a", json!("y".repeat(1_500)));
+    let told: usize = bench
+        .events()
+        .iter()
+        .map(|it| if let Event::EventsDropped { count, .. } = it { *count } else { 0 })
+        .sum();
+    let _stats = bench.server.stats();
+    bench.input(Input::Sent { link, delivered: true });
+    let came = data(&bench.send(&visitor, &connect(&visitor)));
+    assert_eq!(came.len() + told, 3, "what did not come was told: {came:?}, {told}");
 }

@@ -8,7 +8,7 @@ use bayeux_core::{
 };
 use serde_json::json;
 
-use crate::bench::{Bench, connect, data, publish};
+use crate::bench::{Bench, connect, data, publish, subscribe};
 
 fn waits(latencies: &Latencies) -> Vec<(u64, u64)> {
     let counted = latencies.buckets().filter(|(_, count)| *count > 0);
@@ -133,4 +133,44 @@ fn every_event_that_was_queued_is_accounted_for() {
     let gone = stats.events_sent - stats.events_returned + stats.events_lost;
     assert_eq!((stats.events_queued, gone), (3, 3), "farewells are none");
     assert_eq!(stats.delivery.count(), stats.events_sent);
+}
+
+#[test]
+fn sent_is_not_more_than_queued() {
+    let mut bench = Bench::new();
+    let visitor = bench.visitor();
+    bench.command(Command::Disconnect { session: visitor.session() });
+    bench.send(&visitor, &connect(&visitor));
+    let stats = bench.server.stats();
+    assert_eq!((stats.events_queued, stats.events_sent, stats.delivery.count()), (0, 0, 0));
+}
+
+fn balance(stats: &Stats) -> (u64, u64) {
+    let left = stats.census.queue_events() as u64;
+    let gone =
+        stats.events_sent - stats.events_returned + stats.events_lost + stats.events_displaced;
+    (stats.events_queued, gone + left)
+}
+
+#[test]
+fn every_event_is_somewhere() {
+    let mut bench = Bench::new();
+    let link = bench.socket();
+    let guest = bench.guest(link);
+    bench.call(link, &subscribe(&guest, "/a"));
+    bench.publish("/a", json!(0));
+    assert!(bench.answer(link).is_some(), "being written");
+    bench.publish("/a", json!(1));
+    bench.publish("/a", json!(2));
+    bench.tell(link, &json!([{"channel": "/meta/disconnect", "clientId": guest.id, "id": "d"}]));
+    bench.drain();
+    bench.input(Input::Close { link });
+    bench.drain();
+    let stats = bench.server.stats();
+    let (queued, found) = balance(&stats);
+    assert_eq!(
+        queued, found,
+        "sent {} returned {} lost {}",
+        stats.events_sent, stats.events_returned, stats.events_lost
+    );
 }

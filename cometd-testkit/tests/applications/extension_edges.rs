@@ -4,29 +4,17 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bayeux_core::front::{
-    Bayeux, ClientMessage, Extension, HandshakeRequest, LocalSession, Policy, ServerMessage,
-    Session,
+    Bayeux, ClientMessage, Extension, HandshakeRequest, Policy, ServerMessage, Session,
 };
-use bayeux_core::{Activity, Config, Denial, Verb, Verdict};
+use bayeux_core::{Activity, Denial, Verb, Verdict};
 use cometd_testkit::sim::Sim;
 use cometd_testkit::socket::Socket;
-use cometd_testkit::wire::{Client, connect, publish};
+use cometd_testkit::wire::{Client, connect, publish, subscribe};
 use serde_json::{Value, json};
 
+use crate::peer::{CallsBack, local, world, world_with};
+
 type Log = Arc<Mutex<Vec<Value>>>;
-
-fn world_with(change: impl FnOnce(&mut Config)) -> (Sim, Bayeux) {
-    let sim = Sim::new(5);
-    let mut config = Config::default();
-    change(&mut config);
-    let bayeux = sim.start(Bayeux::builder().config(config)).unwrap();
-    (sim, bayeux)
-}
-
-fn local(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
-    let bayeux = bayeux.clone();
-    sim.block_on(async move { bayeux.local_session().await }).unwrap()
-}
 
 fn within(what: &'static str, act: impl FnOnce() + Send + 'static) {
     let (tx, rx) = mpsc::channel();
@@ -41,15 +29,7 @@ fn the_session(bayeux: &Bayeux) -> Session {
     bayeux.sessions().pop().unwrap()
 }
 
-struct CallsBack(Bayeux);
-
 impl Extension for CallsBack {}
-
-impl Drop for CallsBack {
-    fn drop(&mut self) {
-        let _ = self.0.stats();
-    }
-}
 
 struct NoSecrets;
 
@@ -269,4 +249,79 @@ fn nor_by_beginning_another_session() {
     assert!(!came.iter().any(|it| it == "/secret"), "{came:?}");
     let last = ["/public", "/meta/disconnect", "/meta/handshake"];
     assert!(last.iter().all(|it| came.iter().any(|came| came == it)), "{came:?}");
+}
+
+struct Sets(u32);
+impl Extension for Sets {
+    fn outgoing(&self, message: &mut ServerMessage<'_>) -> bool {
+        message.set_member("n", &self.0).is_ok()
+    }
+}
+
+#[test]
+fn the_last_one_who_sets_a_member_has_set_it() {
+    let (sim, bayeux) = world();
+    bayeux.add_extension(Sets(1));
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    bayeux.sessions()[0].add_extension(Sets(2)).unwrap();
+    client.send(&json!([subscribe(&id, "/a")]));
+    let answer = client.send(&json!([publish(&id, "/a", 7)]));
+    for message in answer.messages() {
+        assert_eq!(message["n"], 2, "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_slow_listener_does_not_let_a_message_past_the_extensions() {
+    for by_client in [true, false] {
+        let (sim, bayeux) = world();
+        bayeux.add_extension(NoSecrets);
+        bayeux.channel("/secret").unwrap().on_message(|_| std::future::pending::<()>());
+        let client = Client::new(&sim, &bayeux);
+        let id = client.open();
+        client.send(&json!([subscribe(&id, "/secret")]));
+        let held = client.post(&json!([connect(&id)]));
+        sim.settle();
+        let publisher = Client::new(&sim, &bayeux);
+        let other = publisher.open();
+        if by_client {
+            let _sent = publisher.post(&json!([publish(&other, "/secret", 1)])).wait();
+        } else {
+            let b = bayeux.clone();
+            sim.spawn(async move { b.publish("/secret", &1).await });
+            sim.advance(Duration::from_secs(29));
+        }
+        let came = held.wait().messages();
+        assert!(!came.iter().any(|it| it["channel"] == "/secret"), "{by_client}: {came:?}");
+    }
+}
+
+/// Reads an attribute of the session whose events it sees.
+struct Reads(Arc<Mutex<Vec<Option<u32>>>>);
+
+impl Extension for Reads {
+    fn outgoing(&self, message: &mut ServerMessage<'_>) -> bool {
+        if message.event().is_some() {
+            let key = message.session().unwrap().attribute::<u32>("key");
+            self.0.lock().unwrap().push(key.map(|it| *it));
+        }
+        true
+    }
+}
+
+#[test]
+fn an_extension_finds_the_attributes_of_a_session_that_is_told_of_its_end() {
+    let (sim, bayeux) = world();
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    let session = bayeux.sessions().remove(0);
+    session.set_attribute("key", 7_u32).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    session.add_extension(Reads(Arc::clone(&seen))).unwrap();
+    session.deliver("/x", &1).unwrap();
+    session.disconnect().unwrap();
+    sim.settle();
+    client.send(&json!([connect(&id)]));
+    assert_eq!(*seen.lock().unwrap(), [Some(7), Some(7)]);
 }

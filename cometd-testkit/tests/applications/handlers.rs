@@ -1,5 +1,6 @@
 //! Handlers that fail, panic, take long, or do odd things.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +13,7 @@ use cometd_testkit::sim::Sim;
 use cometd_testkit::wire::{Client, connect, publish, subscribe};
 use serde_json::json;
 
-fn world() -> (Sim, Bayeux) {
-    let sim = Sim::new(3);
-    let bayeux = sim.start(Bayeux::builder()).unwrap();
-    (sim, bayeux)
-}
+use crate::peer::{CallsBack, local, world};
 
 #[test]
 fn a_listener_that_panics_or_fails_is_reported_and_hurts_nobody() {
@@ -165,13 +162,6 @@ fn a_veto_reaches_whoever_publishes() {
 }
 
 /// Calls back into the server when it is dropped.
-struct CallsBack(Bayeux);
-
-impl Drop for CallsBack {
-    fn drop(&mut self) {
-        self.0.stats();
-    }
-}
 
 #[test]
 fn the_applications_values_are_not_dropped_under_the_lock() {
@@ -434,4 +424,40 @@ impl Extension for HangingToo {
         }
         Some(message)
     }
+}
+
+#[test]
+fn events_behind_a_stuck_handler_are_told_on_a_quiet_server() {
+    let (sim, bayeux) = world();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    bayeux.on_event(move |notice| {
+        let stuck = matches!(notice.event, Event::SessionAdded { .. });
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if stuck {
+                std::future::pending::<()>().await
+            }
+        }
+    });
+    let me = local(&sim, &bayeux);
+    me.session().subscribe("/a").unwrap();
+    sim.advance(Duration::from_secs(3_600));
+    assert!(told.load(Ordering::SeqCst) > 1, "an hour later the subscription is still not told");
+}
+
+#[test]
+fn a_slow_listener_does_not_let_a_message_past_one_that_vetoes() {
+    let (sim, bayeux) = world();
+    bayeux.channel("/**").unwrap().on_message(|m: Incoming| async move {
+        if m.channel().as_str() == "/a" {
+            std::future::pending::<()>().await
+        }
+    });
+    bayeux.channel("/a").unwrap().on_message(|_| async { Flow::Veto });
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    client.send(&json!([subscribe(&id, "/a")]));
+    let answer = client.post(&json!([publish(&id, "/a", 1)])).wait().messages();
+    assert_eq!(answer.last().unwrap()["successful"], false, "{answer:?}");
 }

@@ -3,33 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayeux_core::front::{Bayeux, Error, HandshakeRequest, Incoming, LocalSession, Policy};
-use bayeux_core::{ChannelSettings, Denial, Event, Message, RemovedReason, Transport, Verdict};
+use bayeux_core::front::{Bayeux, Error, HandshakeRequest, Incoming, Policy};
+use bayeux_core::{ChannelSettings, Denial, Event, RemovedReason, Transport, Verdict};
 use cometd_testkit::sim::Sim;
 use cometd_testkit::wire::{Client, publish, subscribe};
 use serde_json::{Value, json};
 
-type Log = Arc<Mutex<Vec<Value>>>;
-
-fn world() -> (Sim, Bayeux) {
-    let sim = Sim::new(5);
-    let bayeux = sim.start(Bayeux::builder()).unwrap();
-    (sim, bayeux)
-}
-
-fn local(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
-    let bayeux = bayeux.clone();
-    sim.block_on(async move { bayeux.local_session().await }).unwrap()
-}
-
-fn noting(log: &Log) -> impl Fn(Arc<Message>) -> std::future::Ready<()> + Send + Sync + 'static {
-    let log = Arc::clone(log);
-    move |message| {
-        let note = json!([message.channel().as_str(), message.data().read::<Value>().unwrap()]);
-        log.lock().unwrap().push(note);
-        std::future::ready(())
-    }
-}
+use crate::peer::{Log, local, noting, world};
 
 #[test]
 fn a_local_session_subscribes_publishes_and_is_delivered_to() {

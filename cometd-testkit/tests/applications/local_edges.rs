@@ -1,39 +1,18 @@
 //! Local sessions at their edges: handlers that are stuck, hold their session, or are many; what is refused, deleted
 //! or too much.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use bayeux_core::front::{
-    Bayeux, Extension, LocalSession, Policy, ServerMessage, SubscribeRequest,
-};
-use bayeux_core::{Config, Message, Verdict};
+use bayeux_core::Verdict;
+use bayeux_core::front::{Bayeux, Extension, Incoming, Policy, ServerMessage, SubscribeRequest};
 use cometd_testkit::sim::Sim;
-use serde_json::{Value, json};
+use serde_json::json;
 
-type Log = Arc<Mutex<Vec<Value>>>;
-
-fn world_with(change: impl FnOnce(&mut Config)) -> (Sim, Bayeux) {
-    let sim = Sim::new(5);
-    let mut config = Config::default();
-    change(&mut config);
-    let bayeux = sim.start(Bayeux::builder().config(config)).unwrap();
-    (sim, bayeux)
-}
-
-fn local(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
-    let bayeux = bayeux.clone();
-    sim.block_on(async move { bayeux.local_session().await }).unwrap()
-}
-
-fn noting(log: &Log) -> impl Fn(Arc<Message>) -> std::future::Ready<()> + Send + Sync + 'static {
-    let log = Arc::clone(log);
-    move |message| {
-        let note = json!([message.channel().as_str(), message.data().read::<Value>().unwrap()]);
-        log.lock().unwrap().push(note);
-        std::future::ready(())
-    }
-}
+use crate::peer::{Log, local, noting, world, world_with};
 
 struct Once(Mutex<u32>);
 
@@ -257,4 +236,69 @@ fn the_bytes_that_wait_for_a_handler_are_bounded() {
         sim.settle();
     }
     assert!(taken * 5_000 < 1_000_000, "{} bytes are kept", taken * 5_000);
+}
+
+#[test]
+fn a_handlers_id_is_its_own() {
+    let (sim, bayeux) = world();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    let event = bayeux.on_event(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async {}
+    });
+    let me = local(&sim, &bayeux);
+    let message = me.on_message("/a", |_| async {}).unwrap();
+    assert!(!bayeux.remove_handler(message), "it is none of the server's");
+    assert_ne!(event, message);
+}
+
+#[test]
+fn what_a_local_session_asks_for_is_asked_once_its_future_was_polled() {
+    let (sim, bayeux) = world();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (log, sleeper) = (Arc::clone(&seen), sim.clone());
+    bayeux.channel("/a").unwrap().on_message(move |incoming: Incoming| {
+        let (log, sleep) = (Arc::clone(&log), sleeper.sleep(Duration::from_secs(1)));
+        async move {
+            log.lock().unwrap().push(incoming.data::<u32>().unwrap());
+            sleep.await;
+        }
+    });
+    let me = local(&sim, &bayeux);
+    {
+        let (mut one, mut two) = (pin!(me.publish("/a", &1)), pin!(me.publish("/a", &2)));
+        let mut cx = Context::from_waker(Waker::noop());
+        use std::future::Future;
+        assert!(one.as_mut().poll(&mut cx).is_pending());
+        assert!(two.as_mut().poll(&mut cx).is_pending());
+        sim.settle();
+    }
+    drop(me);
+    sim.advance(Duration::from_secs(60));
+    assert_eq!(*seen.lock().unwrap(), [1, 2]);
+}
+
+#[test]
+fn unsubscribing_leaves_what_on_message_has_added() {
+    let (sim, bayeux) = world();
+    let me = local(&sim, &bayeux);
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&told);
+    let id = me
+        .on_message("/a", move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async {}
+        })
+        .unwrap();
+    let one = me.clone();
+    sim.block_on(async move {
+        one.subscribe("/a", |_| async {}).await?;
+        one.unsubscribe("/a").await
+    })
+    .unwrap();
+    me.session().deliver("/a", &1).unwrap();
+    sim.settle();
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+    assert!(me.remove_handler(id));
 }

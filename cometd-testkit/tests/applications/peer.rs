@@ -1,9 +1,10 @@
-//! What the tests of remote calls have in common: a session on either transport.
+//! What the tests have in common: servers, local sessions, a session on either transport.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bayeux_core::Config;
-use bayeux_core::front::{Bayeux, Call, ListenerId};
+use bayeux_core::front::{Bayeux, Call, ListenerId, LocalSession};
+use bayeux_core::{Config, Message};
 use cometd_testkit::sim::Sim;
 use cometd_testkit::socket::Socket;
 use cometd_testkit::wire::{Client, connect, publish};
@@ -19,6 +20,35 @@ pub(crate) fn world_with(change: impl FnOnce(&mut Config)) -> (Sim, Bayeux) {
     change(&mut config);
     let bayeux = sim.start(Bayeux::builder().config(config)).unwrap();
     (sim, bayeux)
+}
+
+pub(crate) fn local(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
+    let bayeux = bayeux.clone();
+    sim.block_on(async move { bayeux.local_session().await }).unwrap()
+}
+
+/// What was seen, in order.
+pub(crate) type Log = Arc<Mutex<Vec<Value>>>;
+
+/// A handler that notes channels and data.
+pub(crate) fn noting(
+    log: &Log,
+) -> impl Fn(Arc<Message>) -> std::future::Ready<()> + Send + Sync + 'static {
+    let log = Arc::clone(log);
+    move |message| {
+        let note = json!([message.channel().as_str(), message.data().read::<Value>().unwrap()]);
+        log.lock().unwrap().push(note);
+        std::future::ready(())
+    }
+}
+
+/// A value whose end asks the server something: under its lock this would not come back.
+pub(crate) struct CallsBack(pub(crate) Bayeux);
+
+impl Drop for CallsBack {
+    fn drop(&mut self) {
+        let _ = self.0.stats();
+    }
 }
 
 /// A session on either transport.

@@ -4,16 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use bayeux_core::NameError;
 use bayeux_core::front::{Bayeux, Error, Flow, ServiceMessage};
-use cometd_testkit::sim::Sim;
 use cometd_testkit::wire::{Client, publish, subscribe};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-fn world() -> (Sim, Bayeux) {
-    let sim = Sim::new(11);
-    let bayeux = sim.start(Bayeux::builder()).unwrap();
-    (sim, bayeux)
-}
+use crate::peer::world;
 
 #[derive(Deserialize)]
 struct Text {
