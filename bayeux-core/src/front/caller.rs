@@ -213,16 +213,6 @@ impl Drop for InProgress {
     }
 }
 
-/// Remote calls as plain numbers; see [`Bayeux::call_stats`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct CallStats {
-    /// Calls in progress now: not answered, or with a handler that is not done.
-    pub open: usize,
-    /// Calls refused at `limits.calls` or `limits.session_calls`.
-    pub refused: u64,
-}
-
 /// How many calls are in progress. Sessions without any are not in the map, and those that are gone
 /// stay in it until their last call is done.
 #[derive(Default)]
@@ -245,8 +235,9 @@ impl Calls {
         true
     }
 
-    pub(super) fn stats(&self) -> CallStats {
-        CallStats { open: self.all, refused: self.refused }
+    /// How many there are, and how many were refused.
+    pub(super) fn counts(&self) -> (usize, u64) {
+        (self.all, self.refused)
     }
 
     fn end(&mut self, session: SessionId) {
@@ -279,6 +270,6 @@ mod tests {
             calls.end(session(digit));
         }
         assert_eq!((calls.all, calls.by_session.len()), (0, 0));
-        assert_eq!(calls.stats(), CallStats { open: 0, refused: 2 });
+        assert_eq!(calls.counts(), (0, 2));
     }
 }

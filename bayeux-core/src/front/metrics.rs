@@ -53,9 +53,9 @@ impl Metrics {
     /// Tells the recorder what the numbers are now: the one that is local to the thread, or else
     /// the program's.
     pub fn update(&self) {
-        let (stats, calls) = self.bayeux.all_stats();
+        let (stats, front) = self.bayeux.all_stats();
         let mut told = "";
-        for figure in figures(&stats, calls) {
+        for figure in figures(&stats, front) {
             // Figures of one name stand together.
             if told != figure.name {
                 describe(&figure);

@@ -110,12 +110,13 @@ pub use authorizer::{
 pub use binary::Binary;
 pub use builder::Builder;
 pub use call::Call;
-pub use caller::{CallStats, Caller};
+pub use caller::Caller;
 pub use channel::Channel;
 pub use context::{Context, PeerAddr};
 pub use error::Error;
 pub use exchange::Receipt;
 pub use extension::{ClientMessage, Extension, ExtensionId, ServerMessage};
+pub use figures::FrontStats;
 pub use listener::{Flow, Incoming, IntoFlow, ListenerId};
 pub use local::LocalSession;
 #[cfg(feature = "metrics")]

@@ -168,7 +168,7 @@ enum Written {
 }
 
 /// Steps that a socket takes before others get their turn.
-const STEPS: usize = 64;
+pub(super) const STEPS: usize = 64;
 
 impl<F: Frames> Future for Socket<F> {
     type Output = ();

@@ -455,6 +455,11 @@ impl State {
         after.tell = Some(teller);
     }
 
+    /// How many events handlers were not told yet.
+    pub(super) fn untold_events(&self) -> usize {
+        self.tellings.len()
+    }
+
     /// When another teller has to take over from one that is stuck, if something waits for that.
     fn telling_due(&self) -> Option<Time> {
         let (_, since) = self.teller.filter(|_| !self.tellings.is_empty())?;

@@ -31,6 +31,7 @@ fn calls_in_progress_are_bounded_for_each_session() {
         let too_many = peer.call(10, "sleep", 0);
         assert_eq!(too_many, Some(failure(10, "sleep", "too many calls")));
     }
+    assert_eq!((bayeux.front_stats().calls, bayeux.front_stats().refused_calls), (3, 4));
     assert_eq!(sim.reports(), Vec::<String>::new());
 }
 

@@ -442,7 +442,10 @@ fn events_behind_a_stuck_handler_are_told_on_a_quiet_server() {
     });
     let me = local(&sim, &bayeux);
     me.session().subscribe("/a").unwrap();
+    sim.settle();
+    assert_eq!(bayeux.front_stats().untold_events, 2, "a channel, and a subscription");
     sim.advance(Duration::from_secs(3_600));
+    assert_eq!(bayeux.front_stats().untold_events, 0);
     assert!(told.load(Ordering::SeqCst) > 1, "an hour later the subscription is still not told");
 }
 

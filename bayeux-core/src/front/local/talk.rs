@@ -6,6 +6,7 @@ use core::mem;
 use core::task::{Context as TaskContext, Poll, Waker};
 
 use super::super::passage::Passage;
+use super::super::socket::STEPS;
 use super::super::state::{Mail, register};
 use super::client::{Client, Waiting};
 use crate::message::{Parcel, Verb};
@@ -26,7 +27,7 @@ impl Talk<'_> {
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Client { bayeux, link, .. } = self.client;
         let link = *link;
-        loop {
+        for _ in 0..STEPS {
             let (request, closing) = {
                 let mut state = self.client.lock();
                 let request = if self.ready { state.outbox.pop_front() } else { None };
@@ -69,6 +70,9 @@ impl Talk<'_> {
                 return Poll::Pending;
             }
         }
+        // Others want to run, too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     pub(super) fn open(&mut self, mail: Mail) {
