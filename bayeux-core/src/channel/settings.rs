@@ -5,6 +5,7 @@ use core::time::Duration;
 /// What happens to a message for a session whose queue is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Overflow {
     /// The session is removed: its client is told to handshake again and knows that it missed
     /// something. The default, since it loses nothing in silence.

@@ -29,6 +29,7 @@ use crate::server::{Denial, Verdict};
 
 /// What a session wants to do with a channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum Permission {
     /// Have it made, by subscribing to it or publishing on it. Since it does not exist, only
     /// wildcards can have authorizers for it.
@@ -40,21 +41,21 @@ pub enum Permission {
 }
 
 /// What an authorizer says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Authorization {
     /// As far as this authorizer is concerned, it may.
     Grant,
-    /// It may not, whatever others say. The text is the middle field of the error:
-    /// `403:<reason>:publish_denied`.
-    Deny(Box<str>),
+    /// It may not, whatever others say, and this is what the client is told.
+    Deny(Denial),
     /// That is for others to say.
     Ignore,
 }
 
 impl Authorization {
-    /// It may not, for this reason.
+    /// It may not, for this reason, the middle field of the error: `403:<reason>:publish_denied`.
     pub fn deny(reason: impl Into<Box<str>>) -> Self {
-        Self::Deny(reason.into())
+        Self::Deny(Denial::because(reason))
     }
 }
 
@@ -210,8 +211,7 @@ impl Tally {
         match authorization {
             Authorization::Grant => self.granted |= counts,
             Authorization::Ignore => {}
-            Authorization::Deny(reason) if reason.is_empty() => return Err(Verdict::deny()),
-            Authorization::Deny(reason) => return Err(Denial::because(reason).into()),
+            Authorization::Deny(denial) => return Err(denial.into()),
         }
         Ok(())
     }

@@ -367,8 +367,8 @@ impl Drop for Batch {
     }
 }
 
-/// What the front remembers about sessions beside what the machine does. Sessions without
-/// attributes, handlers and extensions are in none of the maps.
+/// What the front remembers about sessions beside what the machine does. Sessions that
+/// never had attributes, handlers or extensions are in none of the maps.
 #[derive(Default)]
 pub(super) struct SessionNotes {
     pub(super) attributes: BTreeMap<SessionId, Attributes>,

@@ -39,9 +39,9 @@ slotmap::new_key_type! {
 pub(super) struct State {
     pub(super) server: Server,
     mailboxes: SlotMap<MailboxKey, Mailbox>,
-    /// Outcomes of the application's own publishes.
     /// Tasks that think about a question.
     pub(super) thinking: BTreeMap<QuestionId, Arc<Withdrawal>>,
+    /// Outcomes of the application's own publishes.
     pub(super) publishes: BTreeMap<Receipt, Publishing>,
     pub(super) receipts: u64,
     pub(super) listeners: Listeners,

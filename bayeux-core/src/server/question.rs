@@ -105,6 +105,7 @@ pub struct AskCreate {
 
 /// What a client wants to do with a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Operation {
     /// Subscribe to it.
     Subscribe,

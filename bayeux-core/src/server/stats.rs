@@ -55,7 +55,8 @@ pub struct Stats {
     pub refused_channels: u64,
     /// Subscribes refused at `limits.session_subscriptions`.
     pub refused_subscriptions: u64,
-    /// Messages refused at `limits.questions` or `limits.session_questions`.
+    /// Messages refused at `limits.questions`, `limits.session_questions` or
+    /// `limits.handshake_questions`.
     pub refused_questions: u64,
     /// Questions that met their deadline.
     pub expired_questions: u64,
