@@ -229,7 +229,10 @@ impl Server {
                 owed.replies.extend(answering.replies);
                 owed.last_events.append(answering.last_events);
             }
-            _ => socket.owed.push(answering),
+            _ => {
+                socket.owed.reserve_exact(1);
+                socket.owed.push(answering);
+            }
         }
         self.push(link);
     }
@@ -265,8 +268,12 @@ impl Server {
             return None;
         }
         let bound = socket.session;
-        let owed =
-            if socket.owed.is_empty() { Answering::default() } else { socket.owed.remove(0) };
+        // An idle socket has no room for what it does not owe.
+        let owed = match socket.owed.len() {
+            0 => Answering::default(),
+            1 => core::mem::take(&mut socket.owed).pop().unwrap_or_default(),
+            _ => socket.owed.remove(0),
+        };
         let is_last = socket.owed.is_empty();
         let Answering {
             session,
