@@ -14,13 +14,13 @@
 //! authorizers below are asked, too, and their denials count. The policy is asked first, and what it denies is denied.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::{Future, ready};
 
 use super::context::Context;
 use super::guard::Handling;
+use super::registered::ByPattern;
 use super::session::Session;
 use crate::channel::Pattern;
 use crate::json::Json;
@@ -129,7 +129,7 @@ impl Authorizer for Grants {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuthorizerId {
     pub(super) pattern: Pattern,
-    number: u64,
+    pub(super) number: u64,
 }
 
 /// An authorizer behind a pointer.
@@ -143,52 +143,8 @@ impl<A: Authorizer> AnyAuthorizer for A {
     }
 }
 
-type Registered = (u64, Arc<dyn AnyAuthorizer>);
-
-/// The authorizers by channel or wildcard, each in the order of their registration.
-#[derive(Default)]
-pub(super) struct Authorizers {
-    by_pattern: BTreeMap<Pattern, Vec<Registered>>,
-    added: u64,
-}
-
-impl Authorizers {
-    pub(super) fn add(
-        &mut self,
-        pattern: Pattern,
-        authorizer: Arc<dyn AnyAuthorizer>,
-    ) -> AuthorizerId {
-        self.added += 1;
-        let number = self.added;
-        self.by_pattern.entry(pattern.clone()).or_default().push((number, authorizer));
-        AuthorizerId { pattern, number }
-    }
-
-    /// Removes an authorizer. It and whether it was the last one on its channel; `None` if it was
-    /// not there.
-    pub(super) fn remove(&mut self, id: &AuthorizerId) -> Option<(Arc<dyn AnyAuthorizer>, bool)> {
-        let authorizers = self.by_pattern.get_mut(&id.pattern)?;
-        let at = authorizers.iter().position(|(number, _)| *number == id.number)?;
-        let (_, authorizer) = authorizers.remove(at);
-        let last = authorizers.is_empty();
-        if last {
-            self.by_pattern.remove(&id.pattern);
-        }
-        Some((authorizer, last))
-    }
-
-    /// Removes the authorizers of a channel.
-    pub(super) fn clear(&mut self, pattern: &Pattern) -> Vec<Arc<dyn AnyAuthorizer>> {
-        let authorizers = self.by_pattern.remove(pattern).unwrap_or_default();
-        authorizers.into_iter().map(|(_, authorizer)| authorizer).collect()
-    }
-
-    /// The authorizers of these channels, in this order.
-    pub(super) fn on(&self, channels: &[Pattern]) -> Vec<Vec<Arc<dyn AnyAuthorizer>>> {
-        let found = channels.iter().filter_map(|it| self.by_pattern.get(it));
-        found.map(|all| all.iter().map(|(_, it)| Arc::clone(it)).collect()).collect()
-    }
-}
+/// The authorizers by channel or wildcard.
+pub(super) type Authorizers = ByPattern<Arc<dyn AnyAuthorizer>>;
 
 /// The reason when somebody would have had to grant it and nobody did.
 pub(super) const NOT_GRANTED: &str = "denied_by_not_granting";

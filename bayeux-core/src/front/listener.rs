@@ -1,10 +1,8 @@
 //! Message listeners: the application sees messages before their subscribers do.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
 
@@ -14,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use super::error::Error;
 use super::guard::Handling;
+use super::registered::ByPattern;
 use super::session::Session;
 use crate::channel::{ChannelName, Pattern};
 use crate::json::Json;
@@ -184,48 +183,5 @@ pub struct ListenerId {
     pub(super) number: u64,
 }
 
-/// The listeners by the channel or wildcard that they listen on, each in the order of their
-/// registration.
-#[derive(Default)]
-pub(super) struct Listeners {
-    by_pattern: BTreeMap<Pattern, Vec<(u64, AnyListener)>>,
-    added: u64,
-}
-
-impl Listeners {
-    pub(super) fn add(&mut self, pattern: Pattern, listener: AnyListener) -> ListenerId {
-        self.added += 1;
-        let number = self.added;
-        self.by_pattern.entry(pattern.clone()).or_default().push((number, listener));
-        ListenerId { pattern, number }
-    }
-
-    /// Removes a listener. It and whether it was the last one on its channel; `None` if it was not
-    /// there.
-    pub(super) fn remove(&mut self, id: &ListenerId) -> Option<(AnyListener, bool)> {
-        let listeners = self.by_pattern.get_mut(&id.pattern)?;
-        let at = listeners.iter().position(|(number, _)| *number == id.number)?;
-        let (_, listener) = listeners.remove(at);
-        let last = listeners.is_empty();
-        if last {
-            self.by_pattern.remove(&id.pattern);
-        }
-        Some((listener, last))
-    }
-
-    /// Removes the listeners on a channel.
-    pub(super) fn clear(&mut self, pattern: &Pattern) -> impl Iterator<Item = AnyListener> + use<> {
-        let listeners = self.by_pattern.remove(pattern).unwrap_or_default();
-        listeners.into_iter().map(|(_, listener)| listener)
-    }
-
-    /// The listeners on these channels, in this order.
-    pub(super) fn on(&self, channels: &[Pattern]) -> Vec<(Pattern, AnyListener)> {
-        let found = channels.iter().filter_map(|it| self.by_pattern.get_key_value(it));
-        found
-            .flat_map(|(pattern, listeners)| {
-                listeners.iter().map(|(_, listener)| (pattern.clone(), Arc::clone(listener)))
-            })
-            .collect()
-    }
-}
+/// The listeners by the channel or wildcard that they listen on.
+pub(super) type Listeners = ByPattern<AnyListener>;

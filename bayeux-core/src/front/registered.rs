@@ -1,5 +1,6 @@
 //! [`Registered`]: what the application has added and may remove again.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
@@ -47,6 +48,45 @@ impl<T> Registered<T> {
 impl<T> Default for Registered<T> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+/// Things by the channel or wildcard that they are for, each in the order of their registration.
+pub(super) struct ByPattern<T>(BTreeMap<Pattern, Registered<T>>);
+
+impl<T: Clone> ByPattern<T> {
+    pub(super) fn add(&mut self, pattern: Pattern, number: u64, it: T) {
+        self.0.entry(pattern).or_default().add(number, it);
+    }
+
+    /// Removes one. It and whether it was the last one there; `None` if it was not there.
+    pub(super) fn remove(&mut self, pattern: &Pattern, number: u64) -> Option<(T, bool)> {
+        let registered = self.0.get_mut(pattern)?;
+        let removed = registered.remove(number)?;
+        let last = registered.is_empty();
+        if last {
+            self.0.remove(pattern);
+        }
+        Some((removed, last))
+    }
+
+    /// Removes all that are for a channel.
+    pub(super) fn clear(&mut self, pattern: &Pattern) -> Vec<T> {
+        self.0.remove(pattern).map(Registered::into_vec).unwrap_or_default()
+    }
+
+    /// Those of these channels, in this order.
+    pub(super) fn on(&self, channels: &[Pattern]) -> Vec<(Pattern, T)> {
+        let found = channels.iter().filter_map(|it| self.0.get_key_value(it));
+        found
+            .flat_map(|(pattern, all)| all.iter().map(|it| (pattern.clone(), it.clone())))
+            .collect()
+    }
+}
+
+impl<T> Default for ByPattern<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
     }
 }
 
@@ -109,7 +149,8 @@ impl Bayeux {
     /// Removes a listener. Whether it was there.
     pub fn remove_listener(&self, id: &ListenerId) -> bool {
         self.turn_with(|state, after| {
-            let Some((listener, last)) = state.listeners.remove(id) else { return false };
+            let removed = state.listeners.remove(&id.pattern, id.number);
+            let Some((listener, last)) = removed else { return false };
             after.leftovers.listeners.push(listener);
             if last {
                 let command = Command::ListenChannel { pattern: id.pattern.clone(), listen: false };
@@ -122,7 +163,9 @@ impl Bayeux {
     pub(super) fn add_listener(&self, pattern: Pattern, listener: AnyListener) -> ListenerId {
         self.turn_with(|state, after| {
             let command = Command::ListenChannel { pattern: pattern.clone(), listen: true };
-            let id = state.listeners.add(pattern, listener);
+            let number = state.next_number();
+            let id = ListenerId { pattern: pattern.clone(), number };
+            state.listeners.add(pattern, number, listener);
             state.turn(self, self.now(), Input::Command(command), after);
             id
         })
@@ -135,7 +178,9 @@ impl Bayeux {
     ) -> AuthorizerId {
         self.turn_with(|state, after| {
             let command = Command::AuthorizeChannel { pattern: pattern.clone(), authorize: true };
-            let id = state.authorizers.add(pattern, authorizer);
+            let number = state.next_number();
+            let id = AuthorizerId { pattern: pattern.clone(), number };
+            state.authorizers.add(pattern, number, authorizer);
             state.turn(self, self.now(), Input::Command(command), after);
             id
         })
@@ -143,7 +188,8 @@ impl Bayeux {
 
     pub(super) fn remove_authorizer(&self, id: &AuthorizerId) -> bool {
         self.turn_with(|state, after| {
-            let Some((authorizer, last)) = state.authorizers.remove(id) else { return false };
+            let removed = state.authorizers.remove(&id.pattern, id.number);
+            let Some((authorizer, last)) = removed else { return false };
             after.leftovers.authorizers.push(authorizer);
             if last {
                 let pattern = id.pattern.clone();

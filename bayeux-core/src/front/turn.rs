@@ -269,8 +269,8 @@ impl Bayeux {
             (state.authorizers.on(&channels), state.authorizers.on(&below))
         };
         let mut tally = Tally::default();
-        let all = authorizers.into_iter().flatten().map(|it| (it, true));
-        for (authorizer, counts) in all.chain(denying.into_iter().flatten().map(|it| (it, false))) {
+        let all = authorizers.into_iter().map(|(_, it)| (it, true));
+        for (authorizer, counts) in all.chain(denying.into_iter().map(|(_, it)| (it, false))) {
             let request = request.clone();
             let authorization = match Guarded::new(|| authorizer.decide(request)).await {
                 Ok(authorization) => authorization,
