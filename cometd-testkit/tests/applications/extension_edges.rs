@@ -12,7 +12,7 @@ use cometd_testkit::socket::Socket;
 use cometd_testkit::wire::{Client, connect, publish, subscribe};
 use serde_json::{Value, json};
 
-use crate::peer::{CallsBack, local, world, world_with};
+use crate::peer::{CallsBack, local, world};
 
 type Log = Arc<Mutex<Vec<Value>>>;
 
@@ -85,14 +85,19 @@ impl Extension for Slow {
     }
 }
 
+/// A server, and a session that was there.
+fn gone() -> (Bayeux, Session) {
+    let (sim, bayeux) = world();
+    let session = local(&sim, &bayeux).session().clone();
+    session.disconnect().unwrap();
+    sim.settle();
+    (bayeux, session)
+}
+
 #[test]
 fn an_extension_for_a_session_that_is_gone_is_dropped_outside_the_lock() {
     within("add_extension", || {
-        let (sim, bayeux) = world_with(|_| ());
-        let me = local(&sim, &bayeux);
-        let session = me.session().clone();
-        session.disconnect().unwrap();
-        sim.settle();
+        let (bayeux, session) = gone();
         assert!(session.add_extension(CallsBack(bayeux.clone())).is_err());
     });
 }
@@ -100,11 +105,7 @@ fn an_extension_for_a_session_that_is_gone_is_dropped_outside_the_lock() {
 #[test]
 fn a_dequeue_hook_for_a_session_that_is_gone_is_dropped_outside_the_lock() {
     within("on_dequeue", || {
-        let (sim, bayeux) = world_with(|_| ());
-        let me = local(&sim, &bayeux);
-        let session = me.session().clone();
-        session.disconnect().unwrap();
-        sim.settle();
+        let (bayeux, session) = gone();
         let value = CallsBack(bayeux.clone());
         assert!(
             session
@@ -118,7 +119,7 @@ fn a_dequeue_hook_for_a_session_that_is_gone_is_dropped_outside_the_lock() {
 
 #[test]
 fn the_last_events_of_a_session_go_through_its_extensions() {
-    let (sim, bayeux) = world_with(|_| ());
+    let (sim, bayeux) = world();
     let client = Client::new(&sim, &bayeux);
     let id = client.open();
     let session = the_session(&bayeux);
@@ -136,7 +137,7 @@ fn the_last_events_of_a_session_go_through_its_extensions() {
 
 #[test]
 fn so_do_those_that_leave_with_the_clients_own_disconnect() {
-    let (sim, bayeux) = world_with(|_| ());
+    let (sim, bayeux) = world();
     let client = Client::new(&sim, &bayeux);
     let id = client.open();
     let session = the_session(&bayeux);
@@ -178,7 +179,7 @@ fn replies_without_a_session_go_through_the_servers_extensions() {
 
 #[test]
 fn what_an_extension_makes_of_ext_is_seen_by_the_built_in_ones() {
-    let (sim, bayeux) = world_with(|_| ());
+    let (sim, bayeux) = world();
     bayeux.add_extension(Unwrapping);
     let client = Client::new(&sim, &bayeux);
     let id = client.handshake();
@@ -188,7 +189,7 @@ fn what_an_extension_makes_of_ext_is_seen_by_the_built_in_ones() {
 
 #[test]
 fn a_session_is_not_inactive_while_the_application_thinks() {
-    let (sim, bayeux) = world_with(|_| ());
+    let (sim, bayeux) = world();
     let client = Client::new(&sim, &bayeux);
     let id = client.open();
     let session = the_session(&bayeux);
@@ -221,7 +222,7 @@ fn channels(socket: &Socket) -> Vec<String> {
 
 #[test]
 fn a_slow_reader_does_not_get_around_the_extensions_by_disconnecting() {
-    let (sim, bayeux) = world_with(|_| ());
+    let (sim, bayeux) = world();
     let (socket, id, _) = stuck(&sim, &bayeux);
     socket.send(&json!([{"channel": "/meta/disconnect", "clientId": id, "id": "d"}]));
     sim.settle();
@@ -234,7 +235,7 @@ fn a_slow_reader_does_not_get_around_the_extensions_by_disconnecting() {
 
 #[test]
 fn nor_by_beginning_another_session() {
-    let (sim, bayeux) = world_with(|_| ());
+    let (sim, bayeux) = world();
     let (socket, id, session) = stuck(&sim, &bayeux);
     socket.send(&json!([connect(&id)]));
     sim.settle();

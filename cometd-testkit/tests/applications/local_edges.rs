@@ -8,7 +8,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bayeux_core::Verdict;
-use bayeux_core::front::{Bayeux, Extension, Incoming, Policy, ServerMessage, SubscribeRequest};
+use bayeux_core::front::{
+    Bayeux, Extension, Incoming, LocalSession, Policy, ServerMessage, SubscribeRequest,
+};
 use cometd_testkit::sim::Sim;
 use serde_json::json;
 
@@ -167,21 +169,22 @@ fn it_keeps_no_server_when_it_is_over() {
     assert_eq!(Arc::strong_count(&probe), 1);
 }
 
+/// A local session whose handler never comes to its end, with five events behind the first.
+fn stuck(sim: &Sim, bayeux: &Bayeux) -> LocalSession {
+    let me = local(sim, bayeux);
+    me.on_message("/n", |_| std::future::pending()).unwrap();
+    let deliver = || (0..3).for_each(|number| drop(me.session().deliver("/n", &number)));
+    for _ in 0..2 {
+        me.session().batch(deliver).unwrap();
+        sim.settle();
+    }
+    me
+}
+
 #[test]
 fn a_stuck_handler_does_not_keep_a_draining_server() {
     let (sim, bayeux) = world_with(|c| c.limits.queue_messages = 3);
-    let me = local(&sim, &bayeux);
-    me.on_message("/n", |_| std::future::pending()).unwrap();
-    let s = me.session().clone();
-    for _ in 0..2 {
-        s.batch(|| {
-            for n in 0..3 {
-                let _ = s.deliver("/n", &n);
-            }
-        })
-        .unwrap();
-        sim.settle();
-    }
+    let me = stuck(&sim, &bayeux);
     bayeux.drain(Duration::ZERO);
     sim.advance(Duration::from_secs(3_600));
     assert_eq!(bayeux.stats().links, 0, "exists {}", me.session().exists());
@@ -190,19 +193,8 @@ fn a_stuck_handler_does_not_keep_a_draining_server() {
 #[test]
 fn a_stuck_handler_does_not_keep_a_session_that_was_ended() {
     let (sim, bayeux) = world_with(|c| c.limits.queue_messages = 6);
-    let me = local(&sim, &bayeux);
-    me.on_message("/n", |_| std::future::pending()).unwrap();
-    let s = me.session().clone();
-    for _ in 0..2 {
-        s.batch(|| {
-            for n in 0..3 {
-                let _ = s.deliver("/n", &n);
-            }
-        })
-        .unwrap();
-        sim.settle();
-    }
-    s.disconnect().unwrap();
+    let me = stuck(&sim, &bayeux);
+    me.session().disconnect().unwrap();
     sim.advance(Duration::from_secs(36_000));
     assert_eq!(bayeux.stats().sessions, 0);
 }
