@@ -8,9 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::future::poll_fn;
-use core::mem;
 use core::panic::AssertUnwindSafe;
-use core::pin::Pin;
 use core::task::{Context as TaskContext, Poll, Waker};
 use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
@@ -19,14 +17,16 @@ use super::Bayeux;
 use super::guard::{self, Handling};
 use super::runtime::Report;
 use super::state::register;
-use super::trace::Around;
+use super::trace::SessionSpan;
 use crate::server::{Answer, Input, Question, QuestionId};
 
 /// The application thinking about a question, in the span of the session that it is about.
 pub(super) struct Thinking {
     pub(super) id: QuestionId,
     pub(super) about: About,
-    pub(super) answer: Around<Handling<Answer>>,
+    // In this order: what the handler drops is still the session's.
+    pub(super) answer: Handling<Answer>,
+    pub(super) span: SessionSpan,
 }
 
 /// What is thought about, for reports.
@@ -84,7 +84,12 @@ impl Withdrawal {
 impl Thinking {
     /// Polls once. A handler that does not wait for anything needs no task.
     pub(super) fn poll_once(&mut self) -> Poll<Answer> {
-        Pin::new(&mut self.answer).poll(&mut TaskContext::from_waker(Waker::noop()))
+        self.poll(&mut TaskContext::from_waker(Waker::noop()))
+    }
+
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Answer> {
+        let _within = self.span.enter();
+        self.answer.as_mut().poll(cx)
     }
 
     /// Goes on until there is an answer, or nobody waits for it any more.
@@ -93,14 +98,15 @@ impl Thinking {
             if withdrawal.poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            Pin::new(&mut self.answer).poll(cx).map(Some)
+            self.poll(cx).map(Some)
         })
         .await
     }
 
     /// Gives up.
     fn stop(self, bayeux: &Bayeux) {
-        let Self { about, answer, .. } = self;
+        let Self { about, span, answer, .. } = self;
+        let _within = span.enter();
         bayeux.report(Report::HandlerStuck { handler: &about.name() });
         // What the handler holds may do anything when it is dropped.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(answer))) {
@@ -134,11 +140,10 @@ impl Bayeux {
 
     /// Brings an answer home, and works off what follows.
     fn conclude(&self, id: QuestionId, answer: Answer) {
-        let mut withdrawal = None;
         self.turn_at_the_bottom(|state, after| {
-            withdrawal = state.thinking.remove(&id);
+            // Not the last pointer to it: this task has the other.
+            state.thinking.remove(&id);
             state.turn(self, self.now(), Input::Answer(answer), after);
         });
-        drop(mem::take(&mut withdrawal));
     }
 }

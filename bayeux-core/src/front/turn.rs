@@ -144,7 +144,7 @@ impl Bayeux {
     fn think(&self, asked: Asked) -> Thinking {
         let Asked { question, context, new_session, span } = asked;
         let (id, about) = (question.id(), About::of(&question));
-        Thinking { id, about, answer: span.around(self.answer(question, context, new_session)) }
+        Thinking { id, about, span, answer: self.answer(question, context, new_session) }
     }
 
     fn answer(

@@ -350,3 +350,25 @@ fn a_channel_that_a_handler_makes_is_nobodys() -> Result<(), Error> {
     assert_eq!(said(&log), ["INFO app channel"]);
     Ok(())
 }
+
+#[test]
+fn a_handler_that_takes_too_long_is_reported_and_dropped_within_the_span() {
+    struct Dropped;
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            tracing::info!(target: "app", "dropped");
+        }
+    }
+    let log = Recording::start(Level::INFO);
+    let (sim, bayeux) = world(Bayeux::builder());
+    bayeux.channel("/a").unwrap().on_message(|_| async {
+        let _dropped = Dropped;
+        std::future::pending::<()>().await
+    });
+    let client = Client::new(&sim, &bayeux);
+    let id = client.open();
+    client.post(&json!([publish(&id, "/a", 1)])).wait();
+    sim.settle();
+    let expected = ["ERROR listener for a message on /a takes too long", "INFO dropped"];
+    assert_eq!(said(&log), within(&id, expected));
+}

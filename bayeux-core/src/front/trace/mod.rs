@@ -22,8 +22,8 @@ mod spans;
 mod words;
 
 #[cfg(not(feature = "tracing"))]
-pub(super) use nothing::{Around, Log, SessionSpan, Spans, makes_spans};
+pub(super) use nothing::{Log, SessionSpan, Spans, makes_spans};
 #[cfg(feature = "tracing")]
-pub(super) use spans::{Around, SessionSpan, Spans, makes_spans};
+pub(super) use spans::{SessionSpan, Spans, makes_spans};
 #[cfg(feature = "tracing")]
 pub(super) use words::Log;
