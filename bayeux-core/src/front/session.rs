@@ -385,3 +385,10 @@ pub(super) struct Shaping {
     pub(super) extensions: Extensions,
     pub(super) hooks: Registered<DequeueHook>,
 }
+
+impl Shaping {
+    /// Whether anything is done with what leaves.
+    pub(super) fn looks_at_parcels(&self) -> bool {
+        !self.hooks.is_empty() || self.extensions.sending().next().is_some()
+    }
+}

@@ -318,7 +318,7 @@ impl State {
     }
 
     /// A handle on a session, which may be gone: then its attributes are still there.
-    fn handle(&self, bayeux: &Bayeux, id: SessionId) -> Session {
+    fn handle_on(&self, bayeux: &Bayeux, id: SessionId) -> Session {
         Session::new(bayeux.clone(), id, self.notes.ended.get(&id).cloned())
     }
 
@@ -328,15 +328,13 @@ impl State {
         bayeux: &Bayeux,
         session: Option<SessionId>,
     ) -> Option<Arc<Passage>> {
-        if self.extensions.is_empty() && self.notes.shaping.is_empty() {
-            return None;
-        }
         let shaping = session.and_then(|id| self.notes.shaping.get(&id));
-        if self.extensions.is_empty() && shaping.is_none() {
+        let shaping = shaping.filter(|it| it.looks_at_parcels());
+        if shaping.is_none() && self.extensions.sending().next().is_none() {
             return None;
         }
         let span = self.notes.spans.of(session);
-        let session = session.map(|id| self.handle(bayeux, id));
+        let session = session.map(|id| self.handle_on(bayeux, id));
         Some(Arc::new(Passage {
             session,
             hooks: shaping.map(|it| it.hooks.iter().cloned().collect()).unwrap_or_default(),
@@ -437,7 +435,7 @@ impl State {
             return;
         }
         let span = self.notes.spans.of(session);
-        let session = session.map(|id| self.handle(bayeux, id));
+        let session = session.map(|id| self.handle_on(bayeux, id));
         let notice = Notice { event, session };
         let handlers = self.event_handlers.iter().cloned().collect();
         self.tellings.push_back(Telling { notice, handlers, on_removed, span });
