@@ -114,9 +114,7 @@ macro_rules! credential {
             pub fn text(&self) -> [u8; 36] {
                 self.0.text()
             }
-        }
 
-        impl $name {
             /// The first twelve digits, for logs: the shard, and enough to tell ids apart. 96 of the
             /// 128 random bits stay unsaid, so it opens nothing.
             pub fn short(&self) -> impl fmt::Display + fmt::Debug + use<> {

@@ -6,8 +6,6 @@ use core::ops::Deref;
 
 use smallvec::SmallVec;
 
-use crate::channel::ChannelKind;
-
 use super::{Message, Reply};
 use crate::id::{BrowserId, SessionId};
 
@@ -24,7 +22,7 @@ impl Events {
 
     /// How many there are, without the server's own `/meta/disconnect`.
     pub(crate) fn published(&self) -> usize {
-        self.0.iter().filter(|it| it.channel().kind() != ChannelKind::Meta).count()
+        self.0.iter().filter(|it| it.is_published()).count()
     }
 
     /// Adds `others` behind these.

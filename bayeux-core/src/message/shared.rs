@@ -16,7 +16,7 @@ use core::ops::Range;
 
 use bytes::Bytes;
 
-use crate::channel::ChannelName;
+use crate::channel::{ChannelKind, ChannelName};
 use crate::json::{Json, write_string};
 
 /// A message on its way to subscribers: immutable, encoded, cheap to share.
@@ -235,6 +235,11 @@ impl Message {
         let (id, data, ext) = (moved(self.id), moved(self.data), moved(self.ext));
         let (channel, text) = (self.channel.clone(), text.into());
         Self { channel, text, id, data, ext, added: self.added, lazy: self.lazy }
+    }
+
+    /// Whether it was published or delivered, and is not the server's own `/meta/disconnect`.
+    pub(crate) fn is_published(&self) -> bool {
+        self.channel.kind() != ChannelKind::Meta
     }
 
     /// The channel that the message is published on.

@@ -66,17 +66,6 @@ impl Latencies {
         }
         None
     }
-
-    /// What was counted since `earlier` was a copy of this: for a dashboard of your own.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        let mut counts = self.counts;
-        for (count, before) in counts.iter_mut().zip(earlier.counts) {
-            *count = count.saturating_sub(before);
-        }
-        let above = self.above.saturating_sub(earlier.above);
-        Self { counts, above, sum: self.sum.saturating_sub(earlier.sum) }
-    }
 }
 
 #[cfg(test)]
@@ -118,6 +107,5 @@ mod tests {
         assert_eq!(latencies.quantile(0.76), Some(Duration::from_millis(1)));
         assert_eq!(recorded(&[]).quantile(0.5), None);
         assert_eq!(recorded(&[]).mean(), Duration::ZERO);
-        assert_eq!(latencies.since(&recorded(&[100])), recorded(&[100, 100, 900]));
     }
 }

@@ -104,7 +104,7 @@ pub struct Server {
     outbox: VecDeque<Outgoing>,
     /// Set while the server prepares for its end: how far returning clients are spread.
     draining: Option<Duration>,
-    /// Sessions that are gone, and whose last events wait for a socket.
+    /// Sessions that are gone, and whose last events are on their way out.
     farewells: BTreeSet<SessionId>,
     /// The number of the latest fan-out; sessions remember which one reached them last.
     fan_outs: u64,

@@ -38,8 +38,8 @@ pub enum Output {
     },
     /// Ask the application, and bring its answer back.
     Ask(Question),
-    /// The question met its deadline, and what it was about goes on without an answer. Nobody waits
-    /// for that any more: whoever thinks about it may be stopped.
+    /// The question met its deadline, and what it was about was denied or deleted. Nobody waits for
+    /// the answer any more: whoever thinks about it may be stopped.
     Withdraw(QuestionId),
     /// Nothing is left of the session: it was removed before, and its last events have left, or
     /// cannot any more. What is remembered about it may be forgotten.

@@ -1,7 +1,6 @@
 //! Publishing: from a client's message or the application's command to the subscribers' queues.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::denial::denied;
 use super::keys::SessionKey;
@@ -24,7 +23,7 @@ impl Server {
             return self.publish_created(payload, message);
         }
         let authorizers = self.channels.authorizing_name(name.channel().as_str());
-        match Course::new(self.rules.create.find_name(name.channel()), authorizers, Vec::new()) {
+        match Course::new(self.rules.create.find_name(name.channel()), authorizers) {
             Course::Allow => self.publish_created(payload, message),
             Course::Deny(denial) => Step::Done(denied(message.reply, Stage::PublishCreate, denial)),
             Course::Ask(Asking { policy, authorizers, .. }) => {
@@ -54,11 +53,7 @@ impl Server {
     pub(super) fn publish_created(&mut self, payload: &mut Payload, message: InProgress) -> Step {
         let Some(published) = published_on(&message) else { return Step::Done(message.reply) };
         let authorizers = self.channels.authorizing_name(published.channel().as_str());
-        match Course::new(
-            self.rules.publish.find_name(published.channel()),
-            authorizers,
-            Vec::new(),
-        ) {
+        match Course::new(self.rules.publish.find_name(published.channel()), authorizers) {
             Course::Allow => self.publish_allowed(payload, message),
             Course::Deny(denial) => Step::Done(denied(message.reply, Stage::Publish, denial)),
             Course::Ask(Asking { policy, authorizers, .. }) => {

@@ -25,7 +25,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::channel::{ChannelKind, ChannelName, Overflow};
+use crate::channel::{ChannelName, Overflow};
 use crate::limits::Limits;
 use crate::message::{Events, Message};
 use crate::time::Time;
@@ -64,10 +64,6 @@ struct Slot {
 }
 
 impl Slot {
-    fn is_published(&self) -> bool {
-        self.message.channel().kind() != ChannelKind::Meta
-    }
-
     fn is_before(&self, other: &Self) -> bool {
         other.number.wrapping_sub(self.number) < u32::MAX / 2
     }
@@ -238,7 +234,7 @@ impl Queue {
                 fits
             })
             .map(|slot| {
-                if slot.flight == Flight::NONE && slot.is_published() {
+                if slot.flight == Flight::NONE && slot.message.is_published() {
                     first(slot.queued);
                 }
                 if !keep_first || slot.flight == Flight::NONE {
@@ -362,7 +358,7 @@ impl Queue {
 
     /// Unsent events, without the server's own `/meta/disconnect`.
     pub(super) fn unsent_published(&self) -> usize {
-        self.slots.range(self.sent..).filter(|it| it.is_published()).count()
+        self.slots.range(self.sent..).filter(|it| it.message.is_published()).count()
     }
 
     /// Events in the queue, sent ones included.

@@ -95,7 +95,16 @@ pub(super) struct Asking {
 }
 
 impl Course {
-    pub(super) fn new(ruling: &Ruling, authorizers: Vec<Pattern>, below: Vec<Pattern>) -> Self {
+    pub(super) fn new(ruling: &Ruling, authorizers: Vec<Pattern>) -> Self {
+        Self::with_below(ruling, authorizers, Vec::new())
+    }
+
+    /// The same for a subscription to a wildcard that has authorizers below it.
+    pub(super) fn with_below(
+        ruling: &Ruling,
+        authorizers: Vec<Pattern>,
+        below: Vec<Pattern>,
+    ) -> Self {
         match ruling {
             Ruling::Deny(denial) => Self::Deny(denial.clone()),
             Ruling::Allow if authorizers.is_empty() && below.is_empty() => Self::Allow,

@@ -4,7 +4,6 @@
 //! where the Java and NodeJS servers leave the part before the refused one behind.
 
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 
 use super::denial::{BUSY, denied};
 use super::keys::SessionKey;
@@ -40,8 +39,7 @@ impl Server {
             };
             if creates {
                 let authorizers = self.channels.authorizing(pattern);
-                match Course::new(self.rules.create.find_covering(pattern), authorizers, Vec::new())
-                {
+                match Course::new(self.rules.create.find_covering(pattern), authorizers) {
                     Course::Allow => {}
                     Course::Deny(denial) => {
                         let stage = Stage::SubscribeCreate(at);
@@ -80,7 +78,7 @@ impl Server {
     fn may_subscribe(&self, pattern: &Pattern) -> Course {
         let authorizers = self.channels.authorizing(pattern);
         let below = self.channels.authorizing_below(pattern);
-        Course::new(self.rules.subscribe.find_reaching(pattern), authorizers, below)
+        Course::with_below(self.rules.subscribe.find_reaching(pattern), authorizers, below)
     }
 
     fn ask_subscribe_create(
