@@ -29,6 +29,7 @@
 
 pub mod chat;
 pub mod sim;
+pub mod simulation;
 pub mod socket;
 pub mod testbed;
 pub mod wire;

@@ -1,0 +1,578 @@
+//! [`Machine`]: the bare state machine as a [`Host`], level 0.
+//!
+//! Most runs are of this level: there is nothing between the world and [`Server`] but the codec, so
+//! a run costs next to nothing, and each output of the machine can be looked at in its order (see
+//! [`Ledger`]).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bayeux_core::{
+    Activity, Answer, BrowserId, ChannelName, ChannelSettings, Command, Config, Decoder, Encoding,
+    Event, Input, Json, LinkId, LinkInfo, ListenVerdict, Message, MessageParts, Output, Pattern,
+    Question, QuestionId, Receipt, Refusal, RemovedReason, RuleList, Rules, Ruling, Server, SessionId, Setup,
+    Time, Timing, Transport, Verdict, WallTime, encode,
+};
+use bytes::Bytes;
+
+use super::application::{self, ANSWER, Course};
+use super::host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
+use super::ledger::{self, Ledger};
+use super::script::{Fault, Faults, Script, ScriptError};
+use super::seed::Seed;
+
+/// The bare state machine.
+pub struct Machine {
+    server: Server,
+    decoder: Decoder,
+    config: Config,
+    seed: Seed,
+    faults: Faults,
+    /// When the faults stop.
+    heal: Time,
+    /// How far the server's clock is ahead of the world's.
+    ahead: Duration,
+    /// The server's time.
+    now: Time,
+    links: BTreeMap<LinkId, Open>,
+    thinking: BTreeMap<(Time, u64), (QuestionId, Answer)>,
+    asked: BTreeMap<QuestionId, SessionId>,
+    questions: u64,
+    downs: VecDeque<Down>,
+    ledger: Ledger,
+    notes: Vec<String>,
+    /// When the outputs are looked at that wait.
+    polls_at: Option<Time>,
+    /// When the first of them may have come about.
+    since: Time,
+    inputs: u64,
+}
+
+/// A link that the machine knows.
+#[derive(Debug, Default)]
+struct Open {
+    is_socket: bool,
+    /// Whether a parcel was handed over of which nothing is known yet.
+    sent: bool,
+    /// Whether the socket may not give its next payload.
+    busy: bool,
+    waiting: VecDeque<Vec<bayeux_core::Request>>,
+}
+
+impl Machine {
+    /// A machine with the application of [`application`].
+    ///
+    /// # Errors
+    ///
+    /// When the options make no sense.
+    pub fn new(script: &Script) -> Result<Self, ScriptError> {
+        let config = script.config()?;
+        let entropy = script.seed.entropy();
+        let mut relaying = config.clone();
+        // What is relayed stands in the machine's output at the moment when it was delivered.
+        relaying.relay = true;
+        let server = Server::new(relaying, entropy, Time::ZERO)
+            .map_err(|_| ScriptError::new("the options make no sense", ""))?;
+        let mut machine = Self {
+            decoder: Decoder::new(&config),
+            ledger: Ledger::new(config.clone()),
+            server,
+            config,
+            seed: script.seed,
+            faults: script.faults,
+            heal: Time::from_millis(script.heal),
+            ahead: Duration::ZERO,
+            now: Time::ZERO,
+            links: BTreeMap::new(),
+            thinking: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            questions: 0,
+            downs: VecDeque::new(),
+            notes: Vec::new(),
+            polls_at: None,
+            since: Time::ZERO,
+            inputs: 0,
+        };
+        machine.set_up();
+        Ok(machine)
+    }
+
+    fn set_up(&mut self) {
+        let ask = || {
+            let asked = application::ASKED.iter().filter_map(|it| Pattern::parse(it).ok());
+            asked.fold(RuleList::new(Ruling::Allow), |list, it| list.rule(it, Ruling::Ask))
+        };
+        let mut rules = Rules::new();
+        if self.faults.get(Fault::Think) > 0 {
+            rules.handshake = Ruling::Ask;
+        }
+        (rules.create, rules.subscribe, rules.publish) = (ask(), ask(), ask());
+        self.command(Command::SetRules(rules.into()));
+        for pattern in application::LISTENED.iter().filter_map(|it| Pattern::parse(it).ok()) {
+            self.command(Command::ListenChannel { pattern, listen: true });
+        }
+        if let Ok(pattern) = Pattern::parse(application::LAZY) {
+            let settings = ChannelSettings::new().lazy(true).persistent(true);
+            self.command(Command::ConfigureChannel { pattern, settings });
+        }
+        while self.server.poll_output().is_some() {}
+    }
+
+    fn rate(&self, fault: Fault) -> u64 {
+        if self.now < self.heal { self.faults.get(fault) } else { 0 }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.input(Input::Command(command));
+    }
+
+    fn input(&mut self, input: Input) {
+        if self.polls_at.is_none() {
+            self.since = self.now;
+        }
+        self.server.handle(self.now, input);
+    }
+
+    fn request(&mut self, link: LinkId, request: Request) -> Result<(), Violation> {
+        let payload = match self.decoder.decode(&Bytes::from(request.body)) {
+            Ok(payload) => payload,
+            Err(error) => {
+                let (cookie, body) = (None, error.what().to_owned());
+                self.downs.push_back(Down::Response { link, status: 400, cookie, body });
+                return Ok(());
+            }
+        };
+        let transport =
+            if request.callback { Transport::CallbackPolling } else { Transport::LongPolling };
+        let browser = request.cookie.as_deref().and_then(BrowserId::parse);
+        let info = LinkInfo::new(transport).browser(browser).http2(request.http2);
+        self.links.insert(link, Open::default());
+        self.ledger.opened(link, false);
+        self.input(Input::Open { link, info });
+        self.receive(link, payload);
+        Ok(())
+    }
+
+    fn receive(&mut self, link: LinkId, payload: Vec<bayeux_core::Request>) {
+        self.ledger.receives(&payload, self.now);
+        self.input(Input::Receive { link, payload });
+    }
+
+    fn text(&mut self, link: LinkId, text: String) {
+        let Some(open) = self.links.get_mut(&link) else { return };
+        match self.decoder.decode(&Bytes::from(text)) {
+            Ok(payload) if open.busy => open.waiting.push_back(payload),
+            Ok(payload) => {
+                open.busy = true;
+                self.receive(link, payload);
+            }
+            Err(_) => {
+                self.close(link);
+                self.downs.push_back(Down::Closed { link, code: 1007 });
+            }
+        }
+    }
+
+    fn close(&mut self, link: LinkId) {
+        if self.links.remove(&link).is_some() {
+            self.ledger.closed(link, self.now);
+            self.input(Input::Close { link });
+        }
+    }
+
+    fn taken(&mut self, link: LinkId) {
+        let Some(open) = self.links.get_mut(&link).filter(|open| open.sent) else { return };
+        open.sent = false;
+        if !open.is_socket {
+            self.links.remove(&link);
+        }
+        self.ledger.landed(link, true, self.now);
+        self.input(Input::Sent { link, delivered: true });
+    }
+
+    fn gone(&mut self, link: LinkId) {
+        let lost = self.links.get(&link).is_some_and(|open| open.sent && !open.is_socket);
+        if lost && link.0 % 2 == 0 {
+            // Saying so and closing the link are the same.
+            self.links.remove(&link);
+            self.ledger.closed(link, self.now);
+            return self.input(Input::Sent { link, delivered: false });
+        }
+        self.close(link);
+    }
+
+    fn wish(&mut self, wish: Wish) -> Result<(), Violation> {
+        // What is due happens first, so that the books say to whom the wish applies.
+        self.input(Input::Tick);
+        self.drain()?;
+        let parse = |text: &str| Pattern::parse(text).ok();
+        let id = |text: &str| SessionId::parse(text);
+        let command = match wish {
+            Wish::Publish { channel, number } => {
+                let (from, receipt) = (None, Some(Receipt(number)));
+                message(&channel, number)
+                    .map(|message| Command::Publish { message: message.into(), from, receipt })
+            }
+            Wish::Deliver { session, number } => {
+                let Some(session) = id(&session) else { return Ok(()) };
+                self.deliver(session, number);
+                None
+            }
+            Wish::Disconnect { session } => {
+                id(&session).map(|session| Command::Disconnect { session })
+            }
+            Wish::Batch { session, begin } => id(&session).map(|session| match begin {
+                true => Command::BeginBatch { session },
+                false => Command::EndBatch { session },
+            }),
+            Wish::Subscribe { session, pattern, on } => {
+                let both = id(&session).zip(parse(&pattern));
+                both.map(|(session, pattern)| match on {
+                    true => Command::Subscribe { session, pattern },
+                    false => Command::Unsubscribe { session, pattern },
+                })
+            }
+            Wish::Activity { session, period } => id(&session).map(|session| {
+                let activity = period.map(Activity::of_client);
+                Command::SetActivity { session, activity }
+            }),
+            Wish::Timeout { session, timeout } => id(&session).map(|session| {
+                Command::SetTiming { session, timing: Timing::new().timeout(timeout) }
+            }),
+            Wish::Extend { on } => Some(Command::Extend { incoming: on, outgoing: on }),
+            Wish::Listen { pattern, on } => {
+                parse(&pattern).map(|pattern| Command::ListenChannel { pattern, listen: on })
+            }
+            Wish::Authorize { pattern, on } => {
+                parse(&pattern).map(|pattern| Command::AuthorizeChannel { pattern, authorize: on })
+            }
+            Wish::Remove { pattern } => {
+                parse(&pattern).map(|pattern| Command::RemoveChannel { pattern })
+            }
+            Wish::Drain { spread } => Some(Command::Drain { spread }),
+        };
+        if let Some(command) = command {
+            self.command(command);
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, session: SessionId, number: u64) {
+        if let Some(message) = message("/direct", number) {
+            self.ledger.delivers(session, number);
+            self.command(Command::Deliver { session, message: message.into() });
+        }
+    }
+
+    /// Looks at the outputs, or lets them wait for a while.
+    fn settle(&mut self) -> Result<(), Violation> {
+        self.inputs += 1;
+        let draw = self.seed.about(format_args!("poll {}", self.inputs));
+        if self.polls_at.is_none() && draw.per_mille(self.rate(Fault::LatePoll)) {
+            self.polls_at = Some(self.now + draw.then(1).up_to_millis(5));
+            return Ok(());
+        }
+        if self.polls_at.is_some_and(|at| at > self.now) {
+            return Ok(());
+        }
+        self.drain()
+    }
+
+    /// Does what the machine wants, until it wants nothing more.
+    fn drain(&mut self) -> Result<(), Violation> {
+        self.polls_at = None;
+        loop {
+            let outputs: Vec<_> = std::iter::from_fn(|| self.server.poll_output()).collect();
+            if outputs.is_empty() {
+                break;
+            }
+            // An event joins an answer that stands in front of it when the answer is taken.
+            for output in &outputs {
+                match output {
+                    Output::Tell(event) => {
+                        self.note(event);
+                        self.ledger.tells(event, self.since, self.now)?;
+                    }
+                    Output::Relay(message) => self.ledger.relays(message),
+                    _ => {}
+                }
+            }
+            outputs.into_iter().try_for_each(|output| self.output(output))?;
+        }
+        self.ledger.check(&self.server, self.now)?;
+        if self.inputs % 8 == 0 {
+            self.ledger.check_subscriptions(&self.server)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, event: &Event) {
+        let note = match event {
+            Event::SessionAdded { link, .. } => format!("session added, link {}", link.0),
+            Event::SessionRemoved { reason, .. } => format!("session removed, {reason:?}"),
+            Event::Suspended { link, timeout, .. } => format!("link {} held {timeout:?}", link.0),
+            Event::Resumed { link, cause, .. } => format!("link {} resumed, {cause:?}", link.0),
+            Event::Subscribed { channel, .. } => format!("subscribed {channel}"),
+            Event::Unsubscribed { channel, .. } => format!("unsubscribed {channel}"),
+            Event::EventsDropped { count, .. } => format!("{count} events dropped"),
+            _ => return,
+        };
+        self.notes.push(note);
+    }
+
+    fn output(&mut self, output: Output) -> Result<(), Violation> {
+        match output {
+            Output::Send { link, parcel } => {
+                let numbers: Vec<_> = parcel.events.iter().filter_map(|it| ledger::number(it)).collect();
+                self.notes.push(format!("link {} answered {numbers:?}", link.0));
+                self.ledger.sends(link, &parcel, self.since, self.now)?;
+                let mut text = Vec::new();
+                let offered = &self.config.allowed_transports;
+                let wall = WallTime::from_millis(self.now.as_micros() / 1_000);
+                encode(&parcel, Encoding { offered, wall }, &mut text);
+                let body = String::from_utf8_lossy(&text).into_owned();
+                let Some(open) = self.links.get_mut(&link) else {
+                    return Err(Violation::new("one-answer", format!("{link:?} is not open")));
+                };
+                open.sent = true;
+                self.downs.push_back(if open.is_socket {
+                    Down::Text { link, text: body }
+                } else {
+                    let cookie = parcel.browser.map(|it| it.to_string());
+                    Down::Response { link, status: 200, cookie, body }
+                });
+            }
+            Output::Refuse { link, refusal } => {
+                // It may have been closed since.
+                let Some(open) = self.links.remove(&link) else { return Ok(()) };
+                self.ledger.refuses(link, self.now)?;
+                self.downs.push_back(if open.is_socket {
+                    let code = match refusal {
+                        Refusal::Idle | Refusal::Draining => 1001,
+                        _ => 1002,
+                    };
+                    Down::Closed { link, code }
+                } else {
+                    let status = if refusal == Refusal::Superseded { 500 } else { 400 };
+                    let (cookie, body) = (None, refusal.what().to_owned());
+                    Down::Response { link, status, cookie, body }
+                });
+            }
+            Output::Resume { link } => {
+                let Some(open) = self.links.get_mut(&link) else { return Ok(()) };
+                if !std::mem::take(&mut open.busy) {
+                    let what = format!("{link:?} gave no payload");
+                    return Err(Violation::new("progress", what));
+                }
+                if let Some(payload) = open.waiting.pop_front() {
+                    open.busy = true;
+                    self.receive(link, payload);
+                }
+            }
+            Output::Ping { link } => self.downs.push_back(Down::Ping { link }),
+            Output::Ask(question) => self.ask(question),
+            Output::Withdraw(question) => self.settled(question),
+            Output::Forget { session } => self.ledger.forgets(session)?,
+            Output::Tell(Event::SessionRemoved { session, reason }) => {
+                let (session, reason) = (session.to_string(), removal(reason));
+                self.downs.push_back(Down::Removed { session, reason });
+            }
+            Output::Tell(Event::EventsDropped { session, count }) => {
+                self.downs.push_back(Down::Dropped { session: session.to_string(), count });
+            }
+            Output::Tell(Event::Published { receipt, published }) => {
+                self.downs.push_back(Down::Published { number: receipt.0, done: published });
+            }
+            Output::Tell(_) | Output::Relay(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The application thinks about a question, or not at all, or for ever.
+    fn ask(&mut self, question: Question) {
+        let id = question.id();
+        let (session, kind, channel) = match &question {
+            Question::Handshake(_) => (None, "handshake", String::new()),
+            Question::Create(it) => (Some(it.session), "create", it.channel.to_string()),
+            Question::Subscribe(it) => (Some(it.session), "subscribe", it.channel.to_string()),
+            Question::Publish(it) => {
+                (Some(it.session), "publish", it.message.channel().to_string())
+            }
+            Question::Listen(it) => {
+                (it.session.filter(|_| it.link.is_some()), "listen", it.message.channel().to_string())
+            }
+            Question::Extend(it) => (it.session, "extend", String::new()),
+        };
+        if let Some(session) = session {
+            self.asked.insert(id, session);
+            self.ledger.asked(session, true, self.now);
+        }
+        self.questions += 1;
+        let what = format!("{kind} {channel} {}", self.questions);
+        self.notes.push(format!("ask {kind} {channel}"));
+        let time = application::thinking(self.seed, self.rate(Fault::Think), &what);
+        let course = match &question {
+            Question::Listen(it) => application::listener(it.message.channel().as_str()),
+            Question::Handshake(_) | Question::Extend(_) => Course::Yes,
+            _ => application::policy(&channel),
+        };
+        if course == Course::Never {
+            return;
+        }
+        let verdict = Verdict::from(course == Course::Yes);
+        let answer = match question {
+            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict, Setup::default()),
+            Question::Create(it) => Answer::Create(it.ticket, verdict),
+            Question::Subscribe(it) => Answer::Subscribe(it.ticket, verdict),
+            Question::Publish(it) => Answer::Publish(it.ticket, verdict),
+            Question::Extend(it) => Answer::Extend(it.ticket, Some(it.request)),
+            Question::Listen(it) => {
+                if channel == "/service/echo" {
+                    if let (Some(session), Some(number)) = (it.session, ledger::number(&it.message))
+                    {
+                        self.deliver(session, number | ANSWER);
+                    }
+                }
+                let swapped = Json::from_text("\"swapped\"").ok();
+                let verdict = match (course, swapped) {
+                    (Course::No, _) => ListenVerdict::Veto,
+                    (_, Some(data)) if application::is_swapped(&channel) => {
+                        ListenVerdict::Replace(Arc::new(it.message.replace_data(&data)))
+                    }
+                    _ => ListenVerdict::Continue,
+                };
+                Answer::Listen(it.ticket, verdict)
+            }
+        };
+        if time.is_zero() {
+            self.settled(id);
+            self.input(Input::Answer(answer));
+        } else {
+            self.thinking.insert((self.now + time, self.questions), (id, answer));
+        }
+    }
+
+    /// A question is not open any more.
+    fn settled(&mut self, question: QuestionId) {
+        if let Some(session) = self.asked.remove(&question) {
+            self.ledger.asked(session, false, self.now);
+        }
+    }
+
+    /// The world's time that is the server's `at`.
+    fn world_time(&self, at: Time) -> Time {
+        Time::from_micros(at.as_micros().saturating_sub(self.ahead.as_micros() as u64))
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// The message of a number.
+pub(super) fn message(channel: &str, number: u64) -> Option<Message> {
+    let ext = Json::from_text(&format!("{{\"sim\":{number}}}")).ok()?;
+    let data = Json::from_text("\"from the application\"").ok()?;
+    Some(Message::with(ChannelName::parse(channel).ok()?, &MessageParts::data(data).ext(ext)))
+}
+
+pub(super) fn removal(reason: RemovedReason) -> Removal {
+    match reason {
+        RemovedReason::DisconnectedByServer => Removal::DisconnectedByServer,
+        RemovedReason::Expired => Removal::Expired,
+        RemovedReason::Overflowed => Removal::Overflowed,
+        RemovedReason::Inactive => Removal::Inactive,
+        _ => Removal::Disconnected,
+    }
+}
+
+impl Host for Machine {
+    fn up(&mut self, now: Time, up: Up) -> Result<(), Violation> {
+        self.now = now + self.ahead;
+        match up {
+            Up::Request { link, request } => self.request(link, request)?,
+            Up::Dial { link, .. } => {
+                self.links.insert(link, Open { is_socket: true, ..Open::default() });
+                self.ledger.opened(link, true);
+                let info = LinkInfo::new(Transport::WebSocket);
+                self.input(Input::Open { link, info });
+            }
+            Up::Text { link, text } => self.text(link, text),
+            Up::Pong { link } => self.input(Input::Alive { link }),
+            Up::Gone { link } => self.gone(link),
+            Up::Taken { link } => self.taken(link),
+            Up::Received { link, number } => {
+                self.ledger.received(link, number);
+                return Ok(());
+            }
+            Up::Wish(wish) => self.wish(wish)?,
+            Up::Jump(by) => {
+                self.ahead += by;
+                self.now = now + self.ahead;
+                self.ledger.jumped(self.now);
+                self.input(Input::Tick);
+            }
+        }
+        self.settle()
+    }
+
+    fn poll_down(&mut self) -> Option<Down> {
+        self.downs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let due = self.server.poll_timeout().map(|at| {
+            let draw = self.seed.about(format_args!("tick {}", at.as_micros()));
+            let late = draw.per_mille(self.rate(Fault::LateTick));
+            at + if late { draw.then(1).up_to_millis(40) } else { Duration::ZERO }
+        });
+        let answer = self.thinking.first_key_value().map(|((at, _), _)| *at);
+        [due, answer, self.polls_at].into_iter().flatten().min().map(|at| self.world_time(at))
+    }
+
+    fn tick(&mut self, now: Time) -> Result<(), Violation> {
+        self.now = now + self.ahead;
+        while let Some(entry) = self.thinking.first_entry().filter(|it| it.key().0 <= self.now) {
+            let (question, answer) = entry.remove();
+            self.settled(question);
+            self.input(Input::Answer(answer));
+        }
+        self.input(Input::Tick);
+        if self.server.poll_timeout().is_some_and(|at| at <= self.now) {
+            let what = format!("nothing moves at {}", self.now);
+            return Err(Violation::new("progress", what));
+        }
+        self.settle()
+    }
+
+    fn gauges(&self) -> Gauges {
+        let stats = self.server.stats();
+        Gauges {
+            sessions: stats.sessions,
+            browsers: stats.browsers,
+            channels: stats.channels,
+            links: stats.links,
+            questions: stats.questions,
+            queued: (stats.census.queue_events(), stats.census.queue_bytes()),
+            tasks: 0,
+        }
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn check_settled(&mut self) -> Result<(), Violation> {
+        self.ledger.check_settled()
+    }
+
+    fn check_over(&mut self) -> Result<(), Violation> {
+        if let Some(at) = self.server.poll_timeout() {
+            return Err(Violation::new("no-leak", format!("something is due at {at}")));
+        }
+        self.ledger.check_over()
+    }
+}

@@ -1,0 +1,307 @@
+//! [`Script`]: one run as a plain text that people read, edit and keep.
+//!
+//! ```text
+//! seed 42
+//! set timeout 1000
+//! fault lose-response 40
+//! client c0 websocket ack browser 0 start 120
+//! at 340 c0 subscribe /open/*
+//! at 900 app publish /open/a
+//! heal 5000
+//! ```
+//!
+//! A script says everything about a run: the same text gives the same trace to the byte. Scripts
+//! outlive the code that made them up, which seeds do not.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use bayeux_core::Config;
+use serde_json::Value;
+
+use super::action::{Action, Via, client_number};
+use super::seed::Seed;
+
+/// One run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Script {
+    /// Decides whatever the script does not say: delays, which response is lost, the ids.
+    pub seed: Seed,
+    /// The server's options that are not the default, under their names; those of the limits are
+    /// called `limits.queue_messages` and so on.
+    pub settings: BTreeMap<String, Value>,
+    /// What may go wrong, and how often.
+    pub faults: Faults,
+    /// The clients, by number.
+    pub clients: BTreeMap<usize, Plan>,
+    /// What is done when (in milliseconds), in order.
+    pub steps: Vec<(u64, Action)>,
+    /// When everything that goes wrong stops to, in milliseconds.
+    pub heal: u64,
+}
+
+/// What a client is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// How it begins to talk.
+    pub via: Via,
+    /// Whether it acknowledges its events.
+    pub ack: bool,
+    /// Whether it speaks HTTP/2.
+    pub http2: bool,
+    /// Whose cookies it has: clients of one browser are tabs.
+    pub browser: usize,
+    /// When it begins, in milliseconds.
+    pub start: u64,
+}
+
+/// What may go wrong, and how often: so many times in a thousand, or so many milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Faults {
+    rates: [u64; Fault::ALL.len()],
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Fault {
+    /// The longest way through the network, in milliseconds.
+    Delay,
+    /// Requests that never arrive.
+    LoseRequest,
+    /// Responses that are lost, and the server is told.
+    LoseResponse,
+    /// Responses that are lost without a word.
+    SwallowResponse,
+    /// Requests that arrive twice.
+    Duplicate,
+    /// Parcels that take long to be written.
+    Slow,
+    /// Connections that break while a request is out.
+    Cut,
+    /// The longest time that the application thinks, in milliseconds.
+    Think,
+    /// Ticks that come late.
+    LateTick,
+    /// Inputs that come while outputs wait.
+    LatePoll,
+}
+
+impl Fault {
+    /// All there are.
+    pub const ALL: [Self; 10] = [
+        Self::Delay,
+        Self::LoseRequest,
+        Self::LoseResponse,
+        Self::SwallowResponse,
+        Self::Duplicate,
+        Self::Slow,
+        Self::Cut,
+        Self::Think,
+        Self::LateTick,
+        Self::LatePoll,
+    ];
+
+    /// Its name in a script.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::LoseRequest => "lose-request",
+            Self::LoseResponse => "lose-response",
+            Self::SwallowResponse => "swallow-response",
+            Self::Duplicate => "duplicate",
+            Self::Slow => "slow",
+            Self::Cut => "cut",
+            Self::Think => "think",
+            Self::LateTick => "late-tick",
+            Self::LatePoll => "late-poll",
+        }
+    }
+}
+
+impl Faults {
+    /// The rate or time of a fault.
+    pub fn get(&self, fault: Fault) -> u64 {
+        self.rates[fault as usize]
+    }
+
+    /// Sets the rate or time of a fault.
+    pub fn set(&mut self, fault: Fault, rate: u64) {
+        self.rates[fault as usize] = rate;
+    }
+}
+
+/// What is wrong with the text of a script.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}: {line}")]
+pub struct ScriptError {
+    what: &'static str,
+    line: String,
+}
+
+impl ScriptError {
+    pub(super) fn new(what: &'static str, line: impl Into<String>) -> Self {
+        Self { what, line: line.into() }
+    }
+}
+
+impl Script {
+    /// A script in which nothing happens.
+    pub fn new(seed: Seed) -> Self {
+        Self {
+            seed,
+            settings: BTreeMap::new(),
+            faults: Faults::default(),
+            clients: BTreeMap::new(),
+            steps: Vec::new(),
+            heal: 1_000,
+        }
+    }
+
+    /// Sets an option of the server.
+    pub fn set(&mut self, option: &str, value: impl Into<Value>) {
+        self.settings.insert(option.to_owned(), value.into());
+    }
+
+    /// The server's options.
+    ///
+    /// # Errors
+    ///
+    /// When an option does not exist, or they make no sense together.
+    pub fn config(&self) -> Result<Config, ScriptError> {
+        let invalid = || ScriptError::new("the options make no sense", self.settings_text());
+        let mut all = serde_json::to_value(Config::default()).map_err(|_| invalid())?;
+        for (name, value) in &self.settings {
+            let mut at = &mut all;
+            for part in name.split('.') {
+                at = &mut at[part];
+            }
+            *at = value.clone();
+        }
+        let config: Config = serde_json::from_value(all).map_err(|_| invalid())?;
+        config.validate().map_err(|_| invalid())?;
+        Ok(config)
+    }
+
+    fn settings_text(&self) -> String {
+        self.settings.iter().fold(String::new(), |mut text, (name, value)| {
+            let _ = write!(text, "{name}={value} ");
+            text
+        })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.via.name())?;
+        for (name, on) in [(" ack", self.ack), (" http2", self.http2)] {
+            f.write_str(if on { name } else { "" })?;
+        }
+        write!(f, " browser {} start {}", self.browser, self.start)
+    }
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        self.settings.iter().try_for_each(|(name, value)| writeln!(f, "set {name} {value}"))?;
+        for fault in Fault::ALL.into_iter().filter(|&it| self.faults.get(it) > 0) {
+            writeln!(f, "fault {} {}", fault.name(), self.faults.get(fault))?;
+        }
+        self.clients.iter().try_for_each(|(number, plan)| writeln!(f, "client c{number} {plan}"))?;
+        self.steps.iter().try_for_each(|(at, action)| writeln!(f, "at {at} {action}"))?;
+        writeln!(f, "heal {}", self.heal)
+    }
+}
+
+impl FromStr for Script {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Self, ScriptError> {
+        let mut script = Self::new(Seed(0));
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        for line in lines.filter(|line| !line.is_empty()) {
+            let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let wrong = |what| move || ScriptError::new(what, line);
+            match kind {
+                "seed" => script.seed = Seed::parse(rest),
+                "set" => {
+                    let (name, value) = rest.split_once(' ').ok_or_else(wrong("no value"))?;
+                    let value = serde_json::from_str(value).map_err(|_| wrong("no JSON")())?;
+                    script.settings.insert(name.to_owned(), value);
+                }
+                "fault" => {
+                    let (name, rate) = rest.split_once(' ').ok_or_else(wrong("no rate"))?;
+                    let fault = Fault::ALL.into_iter().find(|it| it.name() == name);
+                    let rate = rate.parse().map_err(|_| wrong("no number")())?;
+                    script.faults.set(fault.ok_or_else(wrong("no such fault"))?, rate);
+                }
+                "client" => {
+                    let (name, plan) = rest.split_once(' ').ok_or_else(wrong("no transport"))?;
+                    script.clients.insert(client_number(name)?, plan.parse()?);
+                }
+                "at" => {
+                    let (at, action) = rest.split_once(' ').ok_or_else(wrong("no action"))?;
+                    let at = at.parse().map_err(|_| wrong("no time")())?;
+                    script.steps.push((at, action.parse()?));
+                }
+                "heal" => script.heal = rest.parse().map_err(|_| wrong("no time")())?,
+                _ => return Err(wrong("no such line")()),
+            }
+        }
+        script.steps.sort_by_key(|step| step.0);
+        script.config()?;
+        Ok(script)
+    }
+}
+
+impl FromStr for Plan {
+    type Err = ScriptError;
+
+    fn from_str(text: &str) -> Result<Self, ScriptError> {
+        let mut words = text.split_whitespace();
+        let via = words.next().unwrap_or_default().parse()?;
+        let mut plan = Self { via, ack: false, http2: false, browser: 0, start: 0 };
+        while let Some(word) = words.next() {
+            let mut number = || words.next().and_then(|number| number.parse().ok());
+            let wrong = || ScriptError::new("no number", text);
+            match word {
+                "ack" => plan.ack = true,
+                "http2" => plan.http2 = true,
+                "browser" => plan.browser = number().ok_or_else(wrong)? as usize,
+                "start" => plan.start = number().ok_or_else(wrong)?,
+                _ => return Err(ScriptError::new("no property of a client", word)),
+            }
+        }
+        Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::swarm::swarm;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for seed in (0..200).map(Seed) {
+            let script = swarm(seed);
+            let text = script.to_string();
+            assert_eq!(text.parse::<Script>().expect("it was written"), script, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, expected) in [
+            ("at 5 c0 dance", "no such deed: dance"),
+            ("set tiemout 4", "the options make no sense: tiemout=4 "),
+            ("fault hail 4", "no such fault: fault hail 4"),
+            ("at 5 app listen /a maybe", "neither on nor off: maybe"),
+            ("client 4 websocket", "no client: 4"),
+            ("at 5 c0 disconnect now", "one word too many: now"),
+        ] {
+            assert_eq!(text.parse::<Script>().expect_err(text).to_string(), expected);
+        }
+    }
+}

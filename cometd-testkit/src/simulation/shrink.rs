@@ -1,0 +1,109 @@
+//! [`shrink`]: from a script that fails to a few lines that fail in the same way.
+//!
+//! A script is a list of lines, and what chance decides does not depend on lines that are not
+//! there. So lines are left out, many at first, then one by one, as long as the same invariant is
+//! broken (delta debugging); then what is left is made simpler.
+
+use super::action::Action;
+use super::run::{Level, run};
+use super::script::{Fault, Script};
+
+/// Leaves out of a script whatever its failure does not need. A script that does not fail comes
+/// back as it is.
+pub fn shrink(script: &Script, level: Level) -> Script {
+    let Some(name) = failure(script, level) else { return script.clone() };
+    let mut best = script.clone();
+    loop {
+        let before = best.to_string();
+        best = fewer(best, level, &name);
+        best = simpler(best, level, &name);
+        if best.to_string() == before {
+            return best;
+        }
+    }
+}
+
+fn failure(script: &Script, level: Level) -> Option<String> {
+    let outcome = run(script, level, false).ok()?;
+    outcome.failure.map(|failure| failure.name().to_owned())
+}
+
+fn fails(script: &Script, level: Level, name: &str) -> bool {
+    failure(script, level).is_some_and(|it| it == name)
+}
+
+/// Leaves lines out.
+fn fewer(script: Script, level: Level, name: &str) -> Script {
+    let mut lines: Vec<String> = script.to_string().lines().map(str::to_owned).collect();
+    let mut best = script;
+    let mut size = lines.len().div_ceil(2);
+    while size > 0 {
+        let mut at = 0;
+        while at < lines.len() {
+            let mut fewer = lines.clone();
+            fewer.drain(at..(at + size).min(lines.len()));
+            match fewer.join("\n").parse::<Script>() {
+                Ok(script) if keeps(&lines, &fewer) && fails(&script, level, name) => {
+                    (lines, best) = (fewer, script);
+                }
+                _ => at += size,
+            }
+        }
+        size /= 2;
+    }
+    best
+}
+
+/// The seed and the end of the faults are no lines that can be left out.
+fn keeps(lines: &[String], fewer: &[String]) -> bool {
+    let head = |lines: &[String]| {
+        lines.iter().filter(|it| it.starts_with("seed ") || it.starts_with("heal ")).count()
+    };
+    head(lines) == head(fewer)
+}
+
+/// Makes what is left simpler.
+fn simpler(script: Script, level: Level, name: &str) -> Script {
+    let mut best = script;
+    let mut accept = |best: &mut Script, change: &dyn Fn(&mut Script)| {
+        let mut changed = best.clone();
+        change(&mut changed);
+        if changed != *best && changed.config().is_ok() && fails(&changed, level, name) {
+            *best = changed;
+        }
+    };
+    for client in best.clients.keys().copied().collect::<Vec<_>>() {
+        accept(&mut best, &|script| {
+            script.clients.remove(&client);
+            script.steps.retain(|(_, action)| !concerns(action, client));
+        });
+        accept(&mut best, &|script| plan(script, client, |plan| plan.ack = false));
+        accept(&mut best, &|script| plan(script, client, |plan| plan.http2 = false));
+        accept(&mut best, &|script| plan(script, client, |plan| plan.browser = client));
+        accept(&mut best, &|script| plan(script, client, |plan| plan.start = 0));
+    }
+    for fault in Fault::ALL {
+        accept(&mut best, &|script| script.faults.set(fault, script.faults.get(fault) / 2));
+    }
+    for at in 0..best.steps.len() {
+        accept(&mut best, &|script| {
+            if let Some((_, Action::Client(_, deed))) = script.steps.get_mut(at) {
+                deed.simplify();
+            }
+        });
+    }
+    let last = best.steps.last().map_or(0, |(at, _)| at + 1);
+    accept(&mut best, &|script| script.heal = script.heal.min(last.max(500)));
+    best
+}
+
+fn concerns(action: &Action, client: usize) -> bool {
+    let name = format!("c{client}");
+    action.to_string().split(' ').any(|word| word == name)
+}
+
+fn plan(script: &mut Script, client: usize, change: impl Fn(&mut super::script::Plan)) {
+    if let Some(plan) = script.clients.get_mut(&client) {
+        change(plan);
+    }
+}
