@@ -217,8 +217,9 @@ impl Bayeux {
     }
 
     /// Prepares for the end: held connects are answered, none is held from here on, no session is
-    /// made, and WebSockets are closed when they have been told what they are owed. Clients are advised to come back after a random time below `spread`, so that the
-    /// next server does not meet all of them at once.
+    /// made, and WebSockets are closed when they have been told what they are owed. Clients are
+    /// advised to come back after a random time below `spread`, so that the next server does not meet
+    /// all of them at once; but not before a tenth of a second, since this server may still be there.
     pub fn drain(&self, spread: Duration) {
         self.command(Command::Drain { spread });
     }

@@ -6,6 +6,10 @@ use core::time::Duration;
 use super::{ResumeCause, Server};
 use crate::entropy::draw_u64;
 
+/// No connect is held any more, so a client that was told to come back at once would do so again and
+/// again for as long as this server answers.
+const SOONEST: Duration = Duration::from_millis(100);
+
 impl Server {
     /// Answers every held connect with the advice to come back after a random time below
     /// `spread`, and then closes the WebSockets; from here on no connect is held and no session is
@@ -21,12 +25,10 @@ impl Server {
         self.end_sockets();
     }
 
-    /// A random time below `spread`, in whole milliseconds.
+    /// A random time below `spread`, in whole milliseconds, but not less than [`SOONEST`].
     pub(super) fn scatter(&mut self, spread: Duration) -> Duration {
         let millis = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
-        match millis {
-            0 => Duration::ZERO,
-            _ => Duration::from_millis(draw_u64(&mut *self.entropy) % millis),
-        }
+        let drawn = draw_u64(&mut *self.entropy).checked_rem(millis).unwrap_or(0);
+        Duration::from_millis(drawn).max(SOONEST)
     }
 }

@@ -197,7 +197,7 @@ pub enum Command {
     /// is made any more.
     Drain {
         /// Clients are advised to come back after a random time below this, so that the next
-        /// server does not meet all of them at once.
+        /// server does not meet all of them at once; but not before a tenth of a second.
         spread: Duration,
     },
 }

@@ -34,8 +34,22 @@ pub(super) const CHANNELS: [&str; 12] = [
 
 /// What clients subscribe to.
 pub(super) const PATTERNS: [&str; 16] = [
-    "/open/a", "/open/a/b", "/open/c", "/open/*", "/open/**", "/**", "/*", "/ask/a", "/ask/*",
-    "/deny/a", "/never/a", "/veto/*", "/hang/a", "/swap/a", "/lazy/*", "/service/x",
+    "/open/a",
+    "/open/a/b",
+    "/open/c",
+    "/open/*",
+    "/open/**",
+    "/**",
+    "/*",
+    "/ask/a",
+    "/ask/*",
+    "/deny/a",
+    "/never/a",
+    "/veto/*",
+    "/hang/a",
+    "/swap/a",
+    "/lazy/*",
+    "/service/x",
 ];
 
 /// The number of the answer to a message is that of the message with this bit.

@@ -226,13 +226,17 @@ impl World {
             ids.push(id);
             texts.push(message);
         }
-        let what: Vec<_> = ids.iter().zip(&pending).map(|(id, it)| format!("{id} {}", it.channel)).collect();
+        let what: Vec<_> =
+            ids.iter().zip(&pending).map(|(id, it)| format!("{id} {}", it.channel)).collect();
         self.messages += texts.len() as u64;
         let body = Value::Array(texts).to_string();
-        let numbers: Vec<_> = pending.iter().filter_map(|it| match it.what {
-            What::Publish(number) => Some(number),
-            _ => None,
-        }).collect();
+        let numbers: Vec<_> = pending
+            .iter()
+            .filter_map(|it| match it.what {
+                What::Publish(number) => Some(number),
+                _ => None,
+            })
+            .collect();
         let expected = Some(ids.clone());
         let (link, twice) = self.carry(number, key, body, expected, &numbers);
         self.trace.note(now, format_args!("c{number} > link {} {}", link.0, what.join(", ")));
@@ -326,7 +330,10 @@ impl World {
                 continue;
             };
             let done = message["successful"] == true;
-            said.push(format!("{id} {}", if done { "ok" } else { message["error"].as_str().unwrap_or("failed") }));
+            said.push(format!(
+                "{id} {}",
+                if done { "ok" } else { message["error"].as_str().unwrap_or("failed") }
+            ));
             self.coverage.hit_reply(channel, message["error"].as_str(), done);
             ids.push(id.to_owned());
             if message["channel"] == "/meta/handshake" && done {
@@ -399,8 +406,8 @@ impl World {
             What::Handshake => self.handshaken(number, id, reply, done),
             What::Connect => self.connected(number, id, session, reply, done),
             What::Subscribe(patterns) => {
-                for pattern in patterns.iter().filter(|_| certain) {
-                    self.record.subscribed(session, pattern, times, done);
+                for pattern in patterns {
+                    self.record.subscribed(session, pattern, times, (done, pending.twice));
                 }
                 let Some(client) = self.clients.get_mut(&number) else { return };
                 for pattern in patterns {

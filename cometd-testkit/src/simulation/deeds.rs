@@ -89,11 +89,7 @@ impl World {
                 let body = json!([{}, { "channel": 5, "id": [] }, { "channel": "/open/a" }]);
                 self.spoil(number, &key, &body.to_string());
             }
-            Deed::Publish(..)
-            | Deed::Disconnect
-            | Deed::Again
-            | Deed::Mix(_)
-            | Deed::Stale => {}
+            Deed::Publish(..) | Deed::Disconnect | Deed::Again | Deed::Mix(_) | Deed::Stale => {}
         }
     }
 
@@ -183,7 +179,7 @@ impl World {
         let Some(client) = self.clients.get(&number) else { return };
         let possible = match client.via {
             // A session's id is all that a socket needs that is nobody's yet.
-            Via::WebSocket => client.bound && client.connecting.is_some(),
+            Via::WebSocket => self.config.ws_require_handshake_per_connection,
             Via::LongPolling | Via::CallbackPolling => !self.config.trust_client_session,
         };
         let browser = client.plan.browser;

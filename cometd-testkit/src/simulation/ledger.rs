@@ -149,6 +149,13 @@ impl Ledger {
         }
     }
 
+    /// Something happens that may move the session's end.
+    pub(super) fn stirs(&mut self, session: SessionId, now: Time) {
+        if let Some(account) = self.accounts.get_mut(&session) {
+            account.stirred = now;
+        }
+    }
+
     /// The application delivers a message to a session.
     pub(super) fn delivers(&mut self, session: SessionId, number: u64) {
         if let Some(account) = self.accounts.get_mut(&session).filter(|it| it.ended.is_none()) {
@@ -159,7 +166,8 @@ impl Ledger {
     /// A message went to its subscribers.
     pub(super) fn relays(&mut self, message: &Message) {
         let Some(number) = number(message) else { return };
-        let publisher = self.publishers.get(&number).filter(|_| !self.config.broadcast_to_publisher);
+        let publisher =
+            self.publishers.get(&number).filter(|_| !self.config.broadcast_to_publisher);
         for (session, account) in &mut self.accounts {
             let mut subscriptions = account.subscriptions.iter();
             let reached = subscriptions.any(|it| matches(it, message.channel().as_str()));
@@ -188,7 +196,9 @@ impl Ledger {
                     return violation("no-resurrection", format!("{session:?} was made twice"));
                 }
             }
-            Event::SessionRemoved { session, reason } => return self.removed(*session, *reason, now),
+            Event::SessionRemoved { session, reason } => {
+                return self.removed(*session, *reason, now);
+            }
             Event::Subscribed { session, channel } => {
                 let account = self.live(*session)?;
                 if !account.subscriptions.insert(channel.to_string()) {
@@ -250,7 +260,10 @@ impl Ledger {
             return violation("one-held", format!("{session:?} ends while a connect is held"));
         }
         if reason == RemovedReason::Expired && now < account.quiet + least {
-            let what = format!("{session:?} expires {:?} after its client was heard", now.since(account.quiet));
+            let what = format!(
+                "{session:?} expires {:?} after its client was heard",
+                now.since(account.quiet)
+            );
             return violation("expiry-window", what);
         }
         Ok(())
@@ -298,11 +311,17 @@ impl Ledger {
             return Ok(());
         }
         if account.forgotten {
-            return violation("no-resurrection", format!("{session:?} is forgotten and gets {numbers:?}"));
+            return violation(
+                "no-resurrection",
+                format!("{session:?} is forgotten and gets {numbers:?}"),
+            );
         }
         let silent = [RemovedReason::Expired, RemovedReason::Overflowed];
         if account.ended.is_some_and(|reason| silent.contains(&reason)) {
-            return violation("no-resurrection", format!("{session:?} is gone and gets {numbers:?}"));
+            return violation(
+                "no-resurrection",
+                format!("{session:?} is gone and gets {numbers:?}"),
+            );
         }
         account.take(link, &numbers, is_socket)
     }
@@ -408,7 +427,8 @@ impl Ledger {
             }
             account.check_time(*session, &self.config, self.steady, now)?;
         }
-        if server.sessions().count() != self.accounts.values().filter(|it| it.ended.is_none()).count()
+        if server.sessions().count()
+            != self.accounts.values().filter(|it| it.ended.is_none()).count()
             || held != stats.held
         {
             return violation("census", format!("{stats:?}"));
@@ -434,7 +454,10 @@ impl Ledger {
         for (session, account) in self.accounts.iter().filter(|(_, it)| it.ended.is_none()) {
             let waiting: Vec<_> = account.owed.iter().filter(|it| !it.received).collect();
             if waiting.len() > account.dropped {
-                let what = format!("{session:?} waits for {waiting:?}, and {} were dropped", account.dropped);
+                let what = format!(
+                    "{session:?} waits for {waiting:?}, and {} were dropped",
+                    account.dropped
+                );
                 return violation("no-loss", what);
             }
         }
@@ -457,22 +480,22 @@ impl Ledger {
 impl Account {
     /// A parcel takes events with these numbers.
     fn take(&mut self, link: LinkId, numbers: &[u64], is_socket: bool) -> Checked {
+        if self.acknowledged {
+            return self.take_again(numbers, is_socket);
+        }
         let mut at = 0;
         for number in numbers {
             loop {
-                let again = self.acknowledged && self.is_doubled(at, *number);
                 let Some(owed) = self.owed.get_mut(at) else {
                     let what = format!("#{number} is not owed, or not now");
                     return violation("only-subscribed", what);
                 };
-                if owed.flying.is_some() && !self.acknowledged {
+                if owed.flying.is_some() {
                     at += 1;
-                } else if owed.number == *number && !again {
+                } else if owed.number == *number {
                     owed.flying = Some(link);
                     at += 1;
                     break;
-                } else if self.acknowledged && owed.received {
-                    self.owed.remove(at);
                 } else if self.dropped > 0 {
                     self.dropped -= 1;
                     self.owed.remove(at);
@@ -489,11 +512,37 @@ impl Account {
         Ok(())
     }
 
-    /// Whether the client has this one, and what comes now is its double.
-    fn is_doubled(&self, at: usize, number: u64) -> bool {
-        let mut same = self.owed.iter().skip(at).filter(|it| it.number == number);
-        let first = same.next().is_some_and(|it| it.received);
-        first && same.any(|it| !it.received)
+    /// The same where the client acknowledges: what it has may be left out in front (and comes again
+    /// if an old connect says that it has less); all else leaves in order, and over HTTP together.
+    fn take_again(&mut self, numbers: &[u64], is_socket: bool) -> Checked {
+        let has = self.owed.iter().take_while(|it| it.received).count();
+        // The most that it may have first: what was published twice has one number.
+        let dropped = (0..=has).rev().find_map(|from| self.dropped_from(from, numbers, is_socket));
+        let Some(dropped) = dropped else {
+            let owed: Vec<_> = self.owed.iter().skip(has).map(|it| it.number).collect();
+            return violation("exact", format!("{numbers:?} leave, {owed:?} are owed"));
+        };
+        self.dropped -= dropped.len();
+        for at in dropped.into_iter().rev() {
+            self.owed.remove(at);
+        }
+        Ok(())
+    }
+
+    /// What must have been dropped if the events from this one on left with these numbers; `None` if
+    /// that cannot be.
+    fn dropped_from(&self, from: usize, numbers: &[u64], is_socket: bool) -> Option<Vec<usize>> {
+        let (mut numbers, mut dropped) = (numbers.iter().peekable(), Vec::new());
+        for (at, owed) in self.owed.iter().enumerate().skip(from) {
+            if is_socket && numbers.peek().is_none() {
+                // The rest follows when this is written.
+                break;
+            }
+            if numbers.next_if_eq(&&owed.number).is_none() {
+                dropped.push(at);
+            }
+        }
+        (numbers.next().is_none() && dropped.len() <= self.dropped).then_some(dropped)
     }
 
     /// Its time is not over.
@@ -507,7 +556,10 @@ impl Account {
         let interval = config.interval.max(config.multi_session_interval);
         let most = self.stirred.max(steady) + interval + config.max_interval + SLACK;
         if now > most && self.questions == 0 {
-            let what = format!("{id:?} is there {:?} after its last sign of life", now.since(self.stirred));
+            let what = format!(
+                "{id:?} is there {:?} after its last sign of life",
+                now.since(self.stirred)
+            );
             return violation("expiry-window", what);
         }
         Ok(())

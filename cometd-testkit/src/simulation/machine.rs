@@ -11,8 +11,8 @@ use std::time::Duration;
 use bayeux_core::{
     Activity, Answer, BrowserId, ChannelName, ChannelSettings, Command, Config, Decoder, Encoding,
     Event, Input, Json, LinkId, LinkInfo, ListenVerdict, Message, MessageParts, Output, Pattern,
-    Question, QuestionId, Receipt, Refusal, RemovedReason, RuleList, Rules, Ruling, Server, SessionId, Setup,
-    Time, Timing, Transport, Verdict, WallTime, encode,
+    Question, QuestionId, Receipt, Refusal, RemovedReason, RuleList, Rules, Ruling, Server,
+    SessionId, Setup, Time, Timing, Transport, Verdict, WallTime, encode,
 };
 use bytes::Bytes;
 
@@ -168,6 +168,8 @@ impl Machine {
                 self.receive(link, payload);
             }
             Err(_) => {
+                // What is being written is written to its end.
+                self.taken(link);
                 self.close(link);
                 self.downs.push_back(Down::Closed { link, code: 1007 });
             }
@@ -211,8 +213,11 @@ impl Machine {
         let command = match wish {
             Wish::Publish { channel, number } => {
                 let (from, receipt) = (None, Some(Receipt(number)));
-                message(&channel, number)
-                    .map(|message| Command::Publish { message: message.into(), from, receipt })
+                message(&channel, number).map(|message| Command::Publish {
+                    message: message.into(),
+                    from,
+                    receipt,
+                })
             }
             Wish::Deliver { session, number } => {
                 let Some(session) = id(&session) else { return Ok(()) };
@@ -238,6 +243,7 @@ impl Machine {
                 Command::SetActivity { session, activity }
             }),
             Wish::Timeout { session, timeout } => id(&session).map(|session| {
+                self.ledger.stirs(session, self.now);
                 Command::SetTiming { session, timing: Timing::new().timeout(timeout) }
             }),
             Wish::Extend { on } => Some(Command::Extend { incoming: on, outgoing: on }),
@@ -282,11 +288,10 @@ impl Machine {
     /// Does what the machine wants, until it wants nothing more.
     fn drain(&mut self) -> Result<(), Violation> {
         self.polls_at = None;
+        // What goes in because of an output waits until everything is out that was caused before.
+        let mut later = VecDeque::new();
         loop {
             let outputs: Vec<_> = std::iter::from_fn(|| self.server.poll_output()).collect();
-            if outputs.is_empty() {
-                break;
-            }
             // An event joins an answer that stands in front of it when the answer is taken.
             for output in &outputs {
                 match output {
@@ -298,7 +303,14 @@ impl Machine {
                     _ => {}
                 }
             }
-            outputs.into_iter().try_for_each(|output| self.output(output))?;
+            for output in outputs {
+                match output {
+                    Output::Ask(_) | Output::Resume { .. } => later.push_back(output),
+                    _ => self.output(output)?,
+                }
+            }
+            let Some(output) = later.pop_front() else { break };
+            self.output(output)?;
         }
         self.ledger.check(&self.server, self.now)?;
         if self.inputs % 8 == 0 {
@@ -324,7 +336,8 @@ impl Machine {
     fn output(&mut self, output: Output) -> Result<(), Violation> {
         match output {
             Output::Send { link, parcel } => {
-                let numbers: Vec<_> = parcel.events.iter().filter_map(|it| ledger::number(it)).collect();
+                let numbers: Vec<_> =
+                    parcel.events.iter().filter_map(|it| ledger::number(it)).collect();
                 self.notes.push(format!("link {} answered {numbers:?}", link.0));
                 self.ledger.sends(link, &parcel, self.since, self.now)?;
                 let mut text = Vec::new();
@@ -399,9 +412,11 @@ impl Machine {
             Question::Publish(it) => {
                 (Some(it.session), "publish", it.message.channel().to_string())
             }
-            Question::Listen(it) => {
-                (it.session.filter(|_| it.link.is_some()), "listen", it.message.channel().to_string())
-            }
+            Question::Listen(it) => (
+                it.session.filter(|_| it.link.is_some()),
+                "listen",
+                it.message.channel().to_string(),
+            ),
             Question::Extend(it) => (it.session, "extend", String::new()),
         };
         if let Some(session) = session {

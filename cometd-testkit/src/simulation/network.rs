@@ -9,8 +9,8 @@ use std::time::Duration;
 use bayeux_core::{LinkId, Time};
 use serde_json::Value;
 
-use super::host::{Down, Request, Up};
 use super::host::Violation;
+use super::host::{Down, Request, Up};
 use super::script::Fault;
 use super::seed::Draw;
 use super::world::{Due, World};
@@ -223,13 +223,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_response(
-        &mut self,
-        link: LinkId,
-        status: u16,
-        cookie: Option<String>,
-        body: String,
-    ) {
+    fn carry_response(&mut self, link: LinkId, status: u16, cookie: Option<String>, body: String) {
         let Some(line) = self.lines.get(&link) else { return };
         let draw = self.seed.about(&line.key).then(7);
         let (client, listens) = (line.client, line.client_open && !line.dead);

@@ -73,6 +73,8 @@ struct Subscription {
     confirmed: Option<Time>,
     /// It was refused, or is known to be over.
     over: Option<Time>,
+    /// Whether the network may ask for it once more, at any time.
+    twice: bool,
 }
 
 /// The end of a subscription, which may come at any time from when it is asked for.
@@ -149,7 +151,8 @@ impl Record {
     pub(super) fn subscribe(&mut self, session: &str, pattern: &str, now: Time) {
         let Some(visit) = self.visits.get_mut(session) else { return };
         let (pattern, confirmed, over) = (pattern.to_owned(), None, None);
-        visit.subscriptions.push(Subscription { pattern, asked: now, confirmed, over });
+        let subscription = Subscription { pattern, asked: now, confirmed, over, twice: false };
+        visit.subscriptions.push(subscription);
     }
 
     /// The subscription that was asked for at `asked` was granted or not.
@@ -158,15 +161,16 @@ impl Record {
         session: &str,
         pattern: &str,
         (asked, now): (Time, Time),
-        done: bool,
+        (done, twice): (bool, bool),
     ) {
         let Some(visit) = self.visits.get_mut(session) else { return };
         let mut subscriptions = visit.subscriptions.iter_mut();
         let found = subscriptions.find(|it| it.pattern == pattern && it.asked == asked);
         if let Some(subscription) = found {
+            subscription.twice = twice;
             if done {
                 subscription.confirmed = Some(now);
-            } else {
+            } else if !twice {
                 subscription.over = Some(now);
             }
         }
@@ -180,7 +184,12 @@ impl Record {
     }
 
     /// The end that was asked for at `asked` has come.
-    pub(super) fn unsubscribed(&mut self, session: &str, pattern: &str, (asked, now): (Time, Time)) {
+    pub(super) fn unsubscribed(
+        &mut self,
+        session: &str,
+        pattern: &str,
+        (asked, now): (Time, Time),
+    ) {
         let Some(visit) = self.visits.get_mut(session) else { return };
         let same = |it: &&mut End| it.pattern == pattern && it.asked == asked;
         if let Some(end) = visit.ends.iter_mut().find(same) {
@@ -188,7 +197,7 @@ impl Record {
         }
         // What was asked for before is over, if nothing else is on its way.
         for it in visit.subscriptions.iter_mut().filter(|it| it.pattern == pattern) {
-            if it.confirmed.is_some_and(|at| at < asked) {
+            if it.confirmed.is_some_and(|at| at < asked) && !it.twice {
                 it.over = it.over.or(Some(now));
             }
         }
@@ -268,7 +277,8 @@ impl Record {
             if *count > published.copies && !visit.again {
                 return Err(Violation::new("no-duplicates", who));
             }
-            if published.outcome.is_some_and(|(at, _)| at < visit.latest) && *count == 1 {
+            let late = published.outcome.is_some_and(|(at, _)| at < visit.latest);
+            if late && *count == 1 && published.copies == 1 && !visit.again {
                 return Err(Violation::new("fifo", format!("{who} came late")));
             }
             visit.latest = visit.latest.max(published.sent);
@@ -344,9 +354,9 @@ impl Published {
 impl Visit {
     /// Whether something that was published at `sent` may be received.
     fn may_hear(&self, channel: &str, sent: Time) -> bool {
-        self.subscriptions.iter().any(|it| {
-            it.over.is_none_or(|over| over >= sent) && matches(&it.pattern, channel)
-        })
+        self.subscriptions
+            .iter()
+            .any(|it| it.over.is_none_or(|over| over >= sent) && matches(&it.pattern, channel))
     }
 }
 

@@ -208,7 +208,9 @@ impl fmt::Display for Script {
         for fault in Fault::ALL.into_iter().filter(|&it| self.faults.get(it) > 0) {
             writeln!(f, "fault {} {}", fault.name(), self.faults.get(fault))?;
         }
-        self.clients.iter().try_for_each(|(number, plan)| writeln!(f, "client c{number} {plan}"))?;
+        self.clients
+            .iter()
+            .try_for_each(|(number, plan)| writeln!(f, "client c{number} {plan}"))?;
         self.steps.iter().try_for_each(|(at, action)| writeln!(f, "at {at} {action}"))?;
         writeln!(f, "heal {}", self.heal)
     }

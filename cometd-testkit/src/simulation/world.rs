@@ -18,6 +18,7 @@ use std::time::Duration;
 use bayeux_core::{Config, LinkId, Time};
 
 use super::action::{Action, Work};
+use super::application;
 use super::client::Client;
 use super::coverage::Coverage;
 use super::host::{Down, Gauges, Up, Violation, Wish};
@@ -26,7 +27,6 @@ use super::record::{Record, Source, matches};
 use super::script::{Fault, Faults, Script, ScriptError};
 use super::seed::Seed;
 use super::trace::Trace;
-use super::application;
 
 /// How often it is looked whether all is well.
 const LOOK: Duration = Duration::from_millis(700);
@@ -86,17 +86,34 @@ pub(super) enum Due {
     /// Something reaches the server.
     Up(Up),
     /// A response has come to its client.
-    Response { link: LinkId, status: u16, cookie: Option<String>, body: String },
+    Response {
+        link: LinkId,
+        status: u16,
+        cookie: Option<String>,
+        body: String,
+    },
     /// A text has come to its client.
-    Text { link: LinkId, text: String, number: u64 },
+    Text {
+        link: LinkId,
+        text: String,
+        number: u64,
+    },
     /// A client notices that its connection is gone.
     Noticed(LinkId),
     /// A client has waited for long enough for the reply of this id.
-    Impatient { client: usize, id: String },
+    Impatient {
+        client: usize,
+        id: String,
+    },
     /// A client goes on: connects, or begins again.
-    GoOn { client: usize, turn: u64 },
+    GoOn {
+        client: usize,
+        turn: u64,
+    },
     /// A client that has crashed is back.
-    Back { client: usize },
+    Back {
+        client: usize,
+    },
     Part(Part),
     /// The n-th message of the probe.
     Probe(usize),
@@ -311,9 +328,9 @@ impl World {
                 self.undo.push(Wish::Activity { session: session.clone(), period: None });
                 Wish::Activity { session, period: period.map(millis) }
             }),
-            Work::Timeout(whose, timeout) => self.session_of(*whose).map(|session| {
-                Wish::Timeout { session, timeout: millis(*timeout) }
-            }),
+            Work::Timeout(whose, timeout) => self
+                .session_of(*whose)
+                .map(|session| Wish::Timeout { session, timeout: millis(*timeout) }),
             Work::Extend(on) => {
                 self.undo.push(Wish::Extend { on: false });
                 Some(Wish::Extend { on: *on })
