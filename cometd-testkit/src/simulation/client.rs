@@ -240,6 +240,7 @@ impl World {
         let expected = Some(ids.clone());
         let (link, twice) = self.carry(number, key, body, expected, &numbers);
         self.trace.note(now, format_args!("c{number} > link {} {}", link.0, what.join(", ")));
+        numbers.iter().for_each(|it| self.record.carried_by(*it, link));
         let hold = self.clients.get(&number).map_or(Duration::ZERO, |client| client.hold);
         for (id, mut it) in ids.iter().zip(pending) {
             (it.link, it.twice) = (link, twice);

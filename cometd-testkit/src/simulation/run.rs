@@ -19,6 +19,11 @@ pub enum Level {
     Machine,
 }
 
+impl Level {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Machine];
+}
+
 /// What came of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
