@@ -2,6 +2,7 @@
 
 mod action;
 mod application;
+mod bytes;
 mod client;
 mod coverage;
 mod deeds;
@@ -19,6 +20,7 @@ mod trace;
 mod world;
 
 pub use action::{Action, Deed, Via, Work};
+pub use bytes::script_of;
 pub use coverage::Coverage;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
 pub use machine::Machine;

@@ -67,7 +67,7 @@ fn rate(fault: Fault, draw: Draw) -> u64 {
     }
 }
 
-fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan {
+pub(super) fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan {
     let draw = seed.about(format_args!("client {number}"));
     let all = [Via::LongPolling, Via::CallbackPolling, Via::WebSocket];
     let allowed: Vec<_> =
@@ -81,7 +81,7 @@ fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan {
     }
 }
 
-fn settings(script: &mut Script) {
+pub(super) fn settings(script: &mut Script) {
     let seed = script.seed;
     let about = |what: &str| seed.about(what);
     let transports = ["websocket", "long-polling", "callback-polling"];
@@ -139,7 +139,7 @@ fn settings(script: &mut Script) {
 }
 
 /// One thing that is done; `None` if this run has none of the kind.
-fn action(draw: Draw, clients: usize, wishes: u64, deeds: u64) -> Option<Action> {
+pub(super) fn action(draw: Draw, clients: usize, wishes: u64, deeds: u64) -> Option<Action> {
     let who = draw.then(1).below(clients as u64) as usize;
     let channel = || draw.then(2).one_of(CHANNELS).to_owned();
     let pattern = || draw.then(3).one_of(PATTERNS).to_owned();
