@@ -16,9 +16,17 @@
 //! cargo +nightly fuzz run --fuzz-dir cometd-testkit/fuzz decoder
 //! ```
 //!
-//! Behind `--` come libFuzzer's own options: `-max_total_time=600` for ten minutes,
-//! `-dict=cometd-testkit/fuzz/dictionaries/decoder.dict` for words that it would be long in
-//! guessing.
+//! Inputs that reach new code are added to the corpus as it goes, thousands of them. To keep them
+//! out of the repository, name another folder in front of the corpus. What stands behind `--` is
+//! libFuzzer's own: here ten minutes, and words that it would be long in guessing.
+//!
+//! ```sh
+//! mkdir -p target/corpus/decoder
+//! cargo +nightly fuzz run --fuzz-dir cometd-testkit/fuzz decoder \
+//!     target/corpus/decoder cometd-testkit/fuzz/corpus/decoder -- \
+//!     -max_total_time=600 -timeout=10 -rss_limit_mb=2048 \
+//!     -dict=cometd-testkit/fuzz/dictionaries/decoder.dict
+//! ```
 //!
 //! # What it finds
 //!
@@ -27,13 +35,24 @@
 //! 1. `cargo +nightly fuzz tmin --fuzz-dir cometd-testkit/fuzz decoder <file>` makes it small.
 //! 2. The oracle may be wrong as well as the server: the documentation of the code decides. A
 //!    mistake of the server gets an ordinary test beside the code that was wrong.
-//! 3. The small file goes to `fuzz/corpus/decoder/` under a name that says what it is about. From
+//! 3. The small file goes to `fuzz/corpus/decoder` under a name that says what it is about. From
 //!    then on `tests/corpus.rs` replays it with every `cargo test`, on a stable compiler.
 //!
-//! The corpus has inputs made by hand, whose names are words, and the smallest set of inputs found
-//! by the fuzzer that reaches the same code, whose names are hashes. After a long run
-//! `cargo +nightly fuzz cmin --fuzz-dir cometd-testkit/fuzz decoder` makes that set anew; files of
-//! more than some kilobytes do not belong there.
+//! # The corpus
+//!
+//! Inputs made by hand have words as names; those whose names are hashes are the fuzzer's. After a
+//! long run, this adds inputs from the other folder that reach code which no input of the corpus
+//! does:
+//!
+//! ```sh
+//! cargo +nightly fuzz run --fuzz-dir cometd-testkit/fuzz decoder \
+//!     cometd-testkit/fuzz/corpus/decoder target/corpus/decoder -- \
+//!     -set_cover_merge=1 -use_counters=0
+//! ```
+//!
+//! It writes the most useful ones first. A hundred small ones are enough, since they are replayed
+//! with every build; the rest is for the fuzzer to find again. (`cargo fuzz cmin` would give all
+//! inputs hashes for names.)
 //!
 //! # A new target
 //!
