@@ -72,6 +72,7 @@ mod jsonp;
 mod names;
 mod planner;
 mod rules;
+mod scripts;
 mod setups;
 mod websocket_text;
 
@@ -80,6 +81,7 @@ pub use cookies::cookies;
 pub use decoder::decoder;
 pub use jsonp::jsonp;
 pub use planner::planner;
+pub use scripts::scripts;
 pub use websocket_text::websocket_text;
 
 /// Takes arbitrary bytes, and panics if a property does not hold for them.
@@ -92,5 +94,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decoder", decoder),
     ("jsonp", jsonp),
     ("planner", planner),
+    ("scripts", scripts),
     ("websocket_text", websocket_text),
 ];
