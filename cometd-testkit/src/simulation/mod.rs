@@ -8,6 +8,8 @@ mod coverage;
 mod deeds;
 mod host;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod machine;
 mod network;
 mod record;
