@@ -7,7 +7,7 @@
 use super::action::Action;
 use super::script::{Fault, Script};
 use super::seed::{Seed, hash};
-use super::swarm;
+use super::swarm::{self, Universe};
 
 /// The bytes that are not about a single action.
 const HEAD: usize = 16;
@@ -38,10 +38,11 @@ pub fn script_of(bytes: &[u8]) -> Script {
         script.clients.insert(number, plan);
     }
     script.heal = HEAL;
+    let universe = Universe::usual();
     for group in rest.chunks_exact(GROUP).take(MOST) {
         let at = (u64::from(group[0]) | u64::from(group[1]) << 8) % HEAL;
         let draw = Seed(hash(&group[2..])).about("action");
-        if let Some(action) = swarm::action(draw, clients, u64::MAX, u64::MAX) {
+        if let Some(action) = swarm::action(draw, &universe, clients, u64::MAX, u64::MAX) {
             script.steps.push((at, action));
         }
         if group[2] == 0xff {
