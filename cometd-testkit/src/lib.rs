@@ -28,6 +28,7 @@
 //! ```
 
 pub mod chat;
+mod line;
 pub mod sim;
 pub mod simulation;
 pub mod socket;
