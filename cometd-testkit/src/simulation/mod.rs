@@ -1,14 +1,19 @@
 //! Deterministic simulation.
 
 mod action;
+mod app;
 mod application;
 mod client;
 mod coverage;
 mod deeds;
+mod front;
+mod front_http;
+mod front_socket;
 mod host;
 mod ledger;
 mod machine;
 mod network;
+mod outbox;
 mod record;
 mod run;
 mod script;
@@ -16,13 +21,17 @@ mod seed;
 mod shrink;
 mod swarm;
 mod trace;
+mod usual;
+mod wishes;
 mod world;
 
 pub use action::{Action, Deed, Via, Work};
+pub use app::Application;
 pub use coverage::Coverage;
+pub use front::Front;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
 pub use machine::Machine;
-pub use run::{Failure, Level, Outcome, drive, run};
+pub use run::{Failure, Level, Outcome, drive, run, run_application};
 pub use script::{Fault, Faults, Plan, Script, ScriptError};
 pub use seed::{Draw, Seed};
 pub use shrink::shrink;

@@ -193,6 +193,14 @@ impl World {
                 let answered = self.record.answered(number, done, self.now);
                 self.blame(answered);
             }
+            Down::Subscribed { session, pattern } => {
+                self.record.begin_own(&session, &pattern, self.now);
+            }
+            Down::Heard { session, number, channel } => {
+                self.coverage.hit("events received inside");
+                let received = self.record.receive(&session, &[(number, channel)]);
+                self.blame(received);
+            }
             Down::Dropped { session, count } => {
                 self.coverage.hit("events dropped");
                 self.record.dropped(&session, count);

@@ -12,12 +12,17 @@ use bayeux_core::Time;
 use super::application::{ANSWER, is_denied, is_stopped};
 use super::host::{Removal, Violation};
 
+/// The client that the application itself is.
+const OWN: usize = usize::MAX;
+
 /// What was published, and what came of it.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     published: BTreeMap<u64, Published>,
     visits: BTreeMap<String, Visit>,
     numbers: u64,
+    /// The sessions of the application itself.
+    own: Vec<String>,
     /// Whether the application is the one that the generated runs have.
     usual: bool,
     /// Whether publishers get their own messages.
@@ -138,6 +143,16 @@ impl Record {
             again: false,
         };
         self.visits.insert(session.to_owned(), visit);
+    }
+
+    /// A session of the application itself begins, and subscribes.
+    pub(super) fn begin_own(&mut self, session: &str, pattern: &str, now: Time) {
+        if !self.visits.contains_key(session) {
+            self.begin(session, OWN, false, true);
+            self.own.push(session.to_owned());
+        }
+        self.subscribe(session, pattern, now);
+        self.subscribed(session, pattern, (now, now), (true, false));
     }
 
     /// The session goes on over another connection.
@@ -291,6 +306,11 @@ impl Record {
         if let Some(visit) = self.visits.get_mut(session) {
             visit.again = true;
         }
+    }
+
+    /// Everything that the application's own sessions must have received by now they have received.
+    pub(super) fn check_own(&self) -> Result<(), Violation> {
+        self.own.iter().try_for_each(|session| self.check_owed(session))
     }
 
     /// Everything that a session must have received by now it has received.

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::app::Application;
 use super::coverage::Coverage;
+use super::front::Front;
 use super::host::{Gauges, Host, Violation};
 use super::machine::Machine;
 use super::script::{Script, ScriptError};
@@ -17,6 +19,8 @@ const MOST_STEPS: usize = 200_000;
 pub enum Level {
     /// The bare state machine.
     Machine,
+    /// The front on a simulated runtime, with its HTTP and WebSocket mapping.
+    Front,
 }
 
 /// What came of a run.
@@ -82,17 +86,39 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs a script.
+/// Runs a script with the application of the generated runs.
 ///
 /// # Errors
 ///
 /// When the script's options make no sense.
 pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, ScriptError> {
-    let mut world = World::new(script, keep_trace)?;
-    let mut host: Box<dyn Host> = match level {
-        Level::Machine => Box::new(Machine::new(script)?),
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| drive(&mut world, &mut *host)));
+    let mut world = World::new(script, true, keep_trace)?;
+    Ok(match level {
+        Level::Machine => finish(&mut world, &mut Machine::new(script)?),
+        Level::Front => finish(&mut world, &mut Front::usual(script)?),
+    })
+}
+
+/// Runs a script with somebody's own application, on the front.
+///
+/// Of what clients may and may not receive, the world checks here what holds with any application
+/// that lets a message that it has accepted go to all its subscribers as it is.
+///
+/// # Errors
+///
+/// When the script's options make no sense, or the application does not start with them.
+pub fn run_application(
+    script: &Script,
+    application: &dyn Application,
+    keep_trace: bool,
+) -> Result<Outcome, ScriptError> {
+    let mut world = World::new(script, false, keep_trace)?;
+    Ok(finish(&mut world, &mut Front::new(script, application)?))
+}
+
+/// Runs to the end, whatever that is.
+fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
+    let result = catch_unwind(AssertUnwindSafe(|| drive(world, host)));
     let failure = match result {
         Ok(Ok(())) => None,
         Ok(Err(violation)) => Some(Failure::new(violation)),
@@ -106,13 +132,13 @@ pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, S
         let now = world.now();
         world.trace().note(now, format_args!("!!!! {failure}"));
     }
-    Ok(Outcome {
+    Outcome {
         failure,
         hash: world.trace().hash(),
         trace: world.trace().lines().to_vec(),
         coverage: world.coverage().clone(),
         messages: world.messages(),
-    })
+    }
 }
 
 /// Carries what passes between a world and a host that waits for nothing, until the run is over.

@@ -120,15 +120,16 @@ pub(super) enum Due {
 }
 
 impl World {
-    /// The world of a script.
+    /// The world of a script. Whether the application on the server is the `usual` one, that of the
+    /// generated runs, decides whether it is known what may be received.
     ///
     /// # Errors
     ///
     /// When the server's options make no sense.
-    pub fn new(script: &Script, keep_trace: bool) -> Result<Self, ScriptError> {
+    pub fn new(script: &Script, usual: bool, keep_trace: bool) -> Result<Self, ScriptError> {
         let config = script.config()?;
         let heal = Time::from_millis(script.heal);
-        let record = Record::new(true, config.broadcast_to_publisher);
+        let record = Record::new(usual, config.broadcast_to_publisher);
         let mut world = Self {
             seed: script.seed,
             faults: script.faults,
@@ -459,7 +460,8 @@ impl World {
     fn check_owed(&self) -> Result<(), Violation> {
         let here = self.clients.values().filter(|client| client.is_here());
         let mut sessions = here.filter_map(|client| client.session.as_ref());
-        sessions.try_for_each(|session| self.record.check_owed(session))
+        sessions.try_for_each(|session| self.record.check_owed(session))?;
+        self.record.check_own()
     }
 
     /// All clients go.
