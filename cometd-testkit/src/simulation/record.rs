@@ -267,7 +267,7 @@ impl Record {
                 let what = format!("{number} was never published");
                 return Err(Violation::new("only-subscribed", what));
             };
-            let who = format!("c{}: {number} on {channel}", visit.client);
+            let who = format!("{}: {number} on {channel}", visit.name());
             let source = &published.source;
             let expected = if is_answer || matches!(source, Source::Delivery(_)) {
                 matches!(source, Source::Session(it) | Source::Delivery(it) if it == session)
@@ -328,8 +328,9 @@ impl Record {
         if missing.len() > visit.dropped {
             let invariant = if visit.ack { "ack-no-loss" } else { "no-loss" };
             let what = format!(
-                "c{} has not received {missing:?}, and {} were dropped",
-                visit.client, visit.dropped
+                "{} has not received {missing:?}, and {} were dropped",
+                visit.name(),
+                visit.dropped
             );
             return Err(Violation::new(invariant, what));
         }
@@ -372,6 +373,13 @@ impl Published {
 }
 
 impl Visit {
+    fn name(&self) -> String {
+        if self.client == OWN {
+            return "the application".to_owned();
+        }
+        format!("c{}", self.client)
+    }
+
     /// Whether something that was published at `sent` may be received.
     fn may_hear(&self, channel: &str, sent: Time) -> bool {
         self.subscriptions

@@ -95,7 +95,10 @@ pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, S
     let mut world = World::new(script, true, keep_trace)?;
     Ok(match level {
         Level::Machine => finish(&mut world, &mut Machine::new(script)?),
-        Level::Front => finish(&mut world, &mut Front::usual(script)?),
+        Level::Front => {
+            world.expect_pieces();
+            finish(&mut world, &mut Front::usual(script)?)
+        }
     })
 }
 
@@ -113,6 +116,7 @@ pub fn run_application(
     keep_trace: bool,
 ) -> Result<Outcome, ScriptError> {
     let mut world = World::new(script, false, keep_trace)?;
+    world.expect_pieces();
     Ok(finish(&mut world, &mut Front::new(script, application)?))
 }
 
@@ -149,6 +153,8 @@ fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
 pub fn drive(world: &mut World, host: &mut dyn Host) -> Result<(), Violation> {
     let before: Gauges = host.gauges();
     let (mut settled, mut steps) = (false, 0);
+    let now = world.now();
+    carry(world, host, now)?;
     while !world.is_over() {
         steps += 1;
         if steps > MOST_STEPS {

@@ -47,6 +47,8 @@ pub struct World {
     pub(super) jars: BTreeMap<usize, String>,
     pub(super) lines: BTreeMap<LinkId, Line>,
     pub(super) links: u64,
+    /// Whether what the server hands over at once may come in several texts of a socket.
+    pub(super) pieces: bool,
     pub(super) record: Record,
     pub(super) trace: Trace,
     pub(super) coverage: Coverage,
@@ -143,6 +145,7 @@ impl World {
             jars: BTreeMap::new(),
             lines: BTreeMap::new(),
             links: 0,
+            pieces: false,
             record,
             trace: Trace::new(keep_trace),
             coverage: Coverage::default(),
@@ -166,6 +169,13 @@ impl World {
         }
         world.at(heal, Due::Part(Part::Calm));
         Ok(world)
+    }
+
+    /// The server may write what it hands over at once as several texts of a socket. If such a
+    /// connection breaks in the middle of it, the rest does not come again: what may have arrived is
+    /// not sent twice, unless its client acknowledges.
+    pub fn expect_pieces(&mut self) {
+        self.pieces = true;
     }
 
     /// The next thing that reaches the server, now.
