@@ -30,6 +30,7 @@
 
 pub mod chat;
 pub mod fuzz;
+mod line;
 pub mod sim;
 pub mod simulation;
 pub mod socket;

@@ -35,6 +35,10 @@ struct State {
     sleepers: BTreeMap<(Time, u64), Waker>,
     slept: u64,
     reports: Vec<String>,
+    /// Those of them that are about panics.
+    panics: Vec<String>,
+    /// Whether reports are kept without being shown.
+    quiet: bool,
 }
 
 enum TaskState {
@@ -56,6 +60,8 @@ impl Sim {
                 sleepers: BTreeMap::new(),
                 slept: 0,
                 reports: Vec::new(),
+                panics: Vec::new(),
+                quiet: false,
             })),
         }
     }
@@ -114,30 +120,44 @@ impl Sim {
     /// Polls woken tasks until there is none; time stands still.
     pub fn settle(&self) {
         while let Some(id) = self.next_woken() {
-            let mut state = self.lock();
-            let Some(slot) = state.tasks.get_mut(&id) else { continue };
-            let TaskState::Ready(mut task) = std::mem::replace(slot, TaskState::Running) else {
-                continue;
-            };
-            drop(state);
-            let waker = Waker::from(Arc::new(TaskWaker { sim: self.clone(), id }));
-            let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
-            let mut state = self.lock();
-            match poll {
-                Poll::Ready(()) => {
-                    state.tasks.remove(&id);
+            self.poll(id);
+        }
+    }
+
+    /// The same, but polls no more than so many times: whether there is no woken task after that. A
+    /// task that wakes itself again and again is found out so.
+    pub fn settle_within(&self, polls: usize) -> bool {
+        for _ in 0..polls {
+            let Some(id) = self.next_woken() else { return true };
+            self.poll(id);
+        }
+        self.lock().woken.is_empty()
+    }
+
+    fn poll(&self, id: u64) {
+        let mut state = self.lock();
+        let Some(slot) = state.tasks.get_mut(&id) else { return };
+        let TaskState::Ready(mut task) = std::mem::replace(slot, TaskState::Running) else {
+            return;
+        };
+        drop(state);
+        let waker = Waker::from(Arc::new(TaskWaker { sim: self.clone(), id }));
+        let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
+        let mut state = self.lock();
+        match poll {
+            Poll::Ready(()) => {
+                state.tasks.remove(&id);
+                drop(state);
+                drop(task);
+            }
+            Poll::Pending => match state.tasks.get_mut(&id) {
+                Some(slot) => *slot = TaskState::Ready(task),
+                // It was aborted while it ran.
+                None => {
                     drop(state);
                     drop(task);
                 }
-                Poll::Pending => match state.tasks.get_mut(&id) {
-                    Some(slot) => *slot = TaskState::Ready(task),
-                    // It was aborted while it ran.
-                    None => {
-                        drop(state);
-                        drop(task);
-                    }
-                },
-            }
+            },
         }
     }
 
@@ -182,6 +202,26 @@ impl Sim {
         }
     }
 
+    /// When the first of those who sleep wants to be woken.
+    pub fn next_wakeup(&self) -> Option<Time> {
+        self.lock().sleepers.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Lets the clock show `at`, if it is not there yet, and wakes everybody who wanted to sleep until
+    /// then, all at once: to the server the time between did not happen, as when the machine was
+    /// busy or asleep. Nobody runs before [`settle`](Self::settle).
+    pub fn jump_to(&self, at: Time) {
+        let mut state = self.lock();
+        state.now = state.now.max(at);
+        let now = state.now;
+        let mut due = Vec::new();
+        while let Some(entry) = state.sleepers.first_entry().filter(|it| it.key().0 <= now) {
+            due.push(entry.remove());
+        }
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+    }
+
     /// Runs `future` to its end, letting as much time pass as that takes.
     ///
     /// # Panics
@@ -205,6 +245,22 @@ impl Sim {
     /// What was reported of the application's failures, in order.
     pub fn reports(&self) -> Vec<String> {
         self.lock().reports.clone()
+    }
+
+    /// Those of the [`reports`](Self::reports) that say that a handler panicked.
+    pub fn panics(&self) -> Vec<String> {
+        self.lock().panics.clone()
+    }
+
+    /// Keeps what is reported from here on without showing it: for runs in which handlers fail by
+    /// the thousand, and somebody looks at the reports.
+    pub fn keep_quiet(&self) {
+        self.lock().quiet = true;
+    }
+
+    /// Takes what was reported since the last time.
+    pub fn take_reports(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().reports)
     }
 
     /// Tasks that have not ended.
@@ -244,9 +300,15 @@ impl Runtime for Sim {
 
     fn report(&self, report: Report<'_>) {
         let text = report.to_string();
-        // A test that does not ask for reports should at least show them when it fails.
-        eprintln!("{text}");
-        self.lock().reports.push(text);
+        let mut state = self.lock();
+        if !state.quiet {
+            // A test that does not ask for reports should at least show them when it fails.
+            eprintln!("{text}");
+        }
+        if matches!(report, Report::HandlerPanicked { .. }) {
+            state.panics.push(text.clone());
+        }
+        state.reports.push(text);
     }
 }
 

@@ -124,6 +124,22 @@ pub enum Down {
         /// Whether it went to its subscribers.
         done: bool,
     },
+    /// The application has a session of its own, inside the server's process, which subscribes.
+    Subscribed {
+        /// The session.
+        session: String,
+        /// The channel or wildcard.
+        pattern: String,
+    },
+    /// A session of the application's own has received the message of this number.
+    Heard {
+        /// The session.
+        session: String,
+        /// The number.
+        number: u64,
+        /// The channel that it came on.
+        channel: String,
+    },
     /// Events for a session were dropped because its queue was full, as the application can see.
     Dropped {
         /// The session.

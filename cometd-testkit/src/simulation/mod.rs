@@ -25,6 +25,7 @@
 //! | level | host | what is real | what it is good for |
 //! | --- | --- | --- | --- |
 //! | 0 | [`Machine`] | the state machine and the codec | hundreds of runs a second; each output is looked at in its order |
+//! | 1 | [`Front`] | besides, the application's API, the mapping to HTTP and WebSocket, on an executor that polls only what was woken | whole applications; a wake-up that is lost shows as a client that gets stuck |
 //!
 //! # What is watched
 //!
@@ -78,17 +79,22 @@
 //! ```
 
 mod action;
+mod app;
 mod application;
 mod bytes;
 mod client;
 mod coverage;
 mod deeds;
+mod front;
+mod front_http;
+mod front_socket;
 mod host;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
 mod machine;
 mod network;
+mod outbox;
 mod record;
 mod run;
 mod script;
@@ -96,17 +102,23 @@ mod seed;
 mod shrink;
 mod swarm;
 mod trace;
+mod users;
+mod usual;
+mod wishes;
 mod world;
 
 pub use action::{Action, Deed, Via, Work};
+pub use app::Application;
 pub use bytes::script_of;
 pub use coverage::Coverage;
+pub use front::Front;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
 pub use machine::Machine;
-pub use run::{Failure, Level, Outcome, drive, run};
+pub use run::{Failure, Level, Outcome, drive, run, run_application};
 pub use script::{Fault, Faults, Plan, Script, ScriptError};
 pub use seed::{Draw, Seed};
 pub use shrink::shrink;
 pub use swarm::swarm;
 pub use trace::Trace;
-pub use world::{Part, World};
+pub use users::{Seen, Simulation};
+pub use world::{Part, Received, World};

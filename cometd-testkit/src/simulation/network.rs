@@ -44,6 +44,17 @@ pub(super) struct Line {
     last_taken: Time,
     texts: u64,
     taken: u64,
+    /// The first of the texts that were sent at the same moment as the last one, and the moment.
+    piece: (u64, Time),
+    /// Whether nothing is taken any more, as the connection breaks; what was sent since.
+    breaks: Option<Vec<String>>,
+}
+
+impl Line {
+    /// Whether a part of what was sent last has been taken, and the rest has not.
+    fn is_torn(&self) -> bool {
+        self.taken > self.piece.0
+    }
 }
 
 impl World {
@@ -66,6 +77,8 @@ impl World {
             last_taken: self.now,
             texts: 0,
             taken: 0,
+            piece: (0, self.now),
+            breaks: None,
         };
         self.lines.insert(link, line);
         link
@@ -171,6 +184,9 @@ impl World {
         let Some(line) = self.lines.get_mut(&link).filter(|line| line.server_open) else { return };
         if ends {
             (line.server_open, line.told_gone) = (false, true);
+            let torn = self.pieces && line.is_torn();
+            let (client, rest) = (line.client, line.breaks.take().unwrap_or_default());
+            rest.iter().filter(|_| torn).for_each(|text| self.lose(client, text));
         } else {
             line.taken += 1;
             line.server_open = line.is_socket;
@@ -192,6 +208,14 @@ impl World {
             Down::Published { number, done } => {
                 let answered = self.record.answered(number, done, self.now);
                 self.blame(answered);
+            }
+            Down::Subscribed { session, pattern } => {
+                self.record.begin_own(&session, &pattern, self.now);
+            }
+            Down::Heard { session, number, channel } => {
+                self.coverage.hit("events received inside");
+                let received = self.record.receive(&session, &[(number, channel)]);
+                self.blame(received);
             }
             Down::Dropped { session, count } => {
                 self.coverage.hit("events dropped");
@@ -215,6 +239,9 @@ impl World {
                 let Some(line) = self.lines.get_mut(&link) else { return Ok(()) };
                 line.server_open = false;
                 let (dead, at) = (line.dead, line.last_down);
+                // What the server says before it closes counts as said.
+                let (client, rest) = (line.client, line.breaks.take().unwrap_or_default());
+                rest.iter().for_each(|text| self.lose(client, text));
                 if !dead {
                     self.at(at, Due::Noticed(link));
                 }
@@ -264,6 +291,12 @@ impl World {
         let Some(line) = self.lines.get_mut(&link) else { return };
         let number = line.texts;
         line.texts += 1;
+        if line.piece.1 < self.now {
+            line.piece = (number, self.now);
+        }
+        if let Some(rest) = &mut line.breaks {
+            return rest.push(text);
+        }
         let (client, listens) = (line.client, line.client_open && !line.dead);
         let draw = self.seed.about(&line.key).then(100 + number);
         if listens && self.strikes(Fault::SwallowResponse, draw) {
@@ -273,6 +306,9 @@ impl World {
             }
         } else if listens && self.strikes(Fault::LoseResponse, draw) {
             self.trace.note(self.now, format_args!("net c{client} socket breaks"));
+            if let Some(line) = self.lines.get_mut(&link) {
+                line.breaks = Some(vec![text]);
+            }
             let at = self.now + draw.then(1).up_to_millis(30);
             self.at(at, Due::Up(Up::Gone { link }));
             return self.at(at, Due::Noticed(link));
@@ -327,10 +363,13 @@ impl World {
     /// A text has come to its client, who may listen no longer.
     pub(super) fn hear(&mut self, link: LinkId, text: &str, number: u64) {
         let Some(line) = self.lines.get(&link) else { return };
+        let client = line.client;
         if line.told_gone && number >= line.taken {
+            if self.pieces && line.is_torn() {
+                self.lose(client, text);
+            }
             return;
         }
-        let client = line.client;
         if !line.client_open || line.dead {
             return self.lose(client, text);
         }

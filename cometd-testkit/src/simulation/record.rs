@@ -12,12 +12,17 @@ use bayeux_core::{LinkId, Time};
 use super::application::{ANSWER, is_denied, is_stopped};
 use super::host::{Removal, Violation};
 
+/// The client that the application itself is.
+const OWN: usize = usize::MAX;
+
 /// What was published, and what came of it.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     published: BTreeMap<u64, Published>,
     visits: BTreeMap<String, Visit>,
     numbers: u64,
+    /// The sessions of the application itself.
+    own: Vec<String>,
     /// Whether the application is the one that the generated runs have.
     usual: bool,
     /// Whether publishers get their own messages.
@@ -153,6 +158,16 @@ impl Record {
         self.visits.insert(session.to_owned(), visit);
     }
 
+    /// A session of the application itself begins, and subscribes.
+    pub(super) fn begin_own(&mut self, session: &str, pattern: &str, now: Time) {
+        if !self.visits.contains_key(session) {
+            self.begin(session, OWN, false, true);
+            self.own.push(session.to_owned());
+        }
+        self.subscribe(session, pattern, now);
+        self.subscribed(session, pattern, (now, now), (true, false));
+    }
+
     /// The session goes on over another connection.
     pub(super) fn moved(&mut self, session: &str) {
         if let Some(visit) = self.visits.get_mut(session) {
@@ -266,7 +281,7 @@ impl Record {
                 let what = format!("{number} was never published");
                 return Err(Violation::new("only-subscribed", what));
             };
-            let who = format!("c{}: {number} on {channel}", visit.client);
+            let who = format!("{}: {number} on {channel}", visit.name());
             let source = &published.source;
             let expected = if is_answer || matches!(source, Source::Delivery(_)) {
                 matches!(source, Source::Session(it) | Source::Delivery(it) if it == session)
@@ -312,6 +327,11 @@ impl Record {
         }
     }
 
+    /// Everything that the application's own sessions must have received by now they have received.
+    pub(super) fn check_own(&self) -> Result<(), Violation> {
+        self.own.iter().try_for_each(|session| self.check_owed(session))
+    }
+
     /// Everything that a session must have received by now it has received.
     pub(super) fn check_owed(&self, session: &str) -> Result<(), Violation> {
         let Some(visit) = self.visits.get(session).filter(|it| it.removed.is_none()) else {
@@ -327,8 +347,9 @@ impl Record {
         if missing.len() > visit.dropped {
             let invariant = if visit.ack { "ack-no-loss" } else { "no-loss" };
             let what = format!(
-                "c{} has not received {missing:?}, and {} were dropped",
-                visit.client, visit.dropped
+                "{} has not received {missing:?}, and {} were dropped",
+                visit.name(),
+                visit.dropped
             );
             return Err(Violation::new(invariant, what));
         }
@@ -371,6 +392,13 @@ impl Published {
 }
 
 impl Visit {
+    fn name(&self) -> String {
+        if self.client == OWN {
+            return "the application".to_owned();
+        }
+        format!("c{}", self.client)
+    }
+
     /// Whether something that was published at `sent` may be received.
     fn may_hear(&self, channel: &str, sent: Time) -> bool {
         self.subscriptions

@@ -1,9 +1,12 @@
 //! [`run`]: one script at one level, from the beginning to the verdict.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::app::Application;
 use super::coverage::Coverage;
+use super::front::Front;
 use super::host::{Gauges, Host, Violation};
 use super::machine::Machine;
 use super::script::{Script, ScriptError};
@@ -17,11 +20,13 @@ const MOST_STEPS: usize = 200_000;
 pub enum Level {
     /// The bare state machine.
     Machine,
+    /// The front on a simulated runtime, with its HTTP and WebSocket mapping.
+    Front,
 }
 
 impl Level {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Machine];
+    pub const ALL: [Self; 2] = [Self::Machine, Self::Front];
 }
 
 /// What came of a run.
@@ -60,6 +65,13 @@ impl Failure {
         }
     }
 
+    /// Something panicked.
+    pub(super) fn panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+        Self::Panic(text.unwrap_or_default())
+    }
+
     /// The name of the invariant; failures of one name are the same one.
     pub fn name(&self) -> &str {
         match self {
@@ -87,37 +99,59 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs a script.
+/// Runs a script with the application of the generated runs.
 ///
 /// # Errors
 ///
 /// When the script's options make no sense.
 pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, ScriptError> {
-    let mut world = World::new(script, keep_trace)?;
-    let mut host: Box<dyn Host> = match level {
-        Level::Machine => Box::new(Machine::new(script)?),
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| drive(&mut world, &mut *host)));
+    let mut world = World::new(script, true, keep_trace)?;
+    Ok(match level {
+        Level::Machine => finish(&mut world, &mut Machine::new(script)?),
+        Level::Front => {
+            world.expect_pieces();
+            finish(&mut world, &mut Front::usual(script)?)
+        }
+    })
+}
+
+/// Runs a script with somebody's own application, on the front.
+///
+/// Of what clients may and may not receive, the world checks here what holds with any application
+/// that lets a message that it has accepted go to all its subscribers as it is.
+///
+/// # Errors
+///
+/// When the script's options make no sense, or the application does not start with them.
+pub fn run_application(
+    script: &Script,
+    application: &dyn Application,
+    keep_trace: bool,
+) -> Result<Outcome, ScriptError> {
+    let mut world = World::new(script, false, keep_trace)?;
+    world.expect_pieces();
+    Ok(finish(&mut world, &mut Front::new(script, application)?))
+}
+
+/// Runs to the end, whatever that is.
+pub(super) fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
+    let result = catch_unwind(AssertUnwindSafe(|| drive(world, host)));
     let failure = match result {
         Ok(Ok(())) => None,
         Ok(Err(violation)) => Some(Failure::new(violation)),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
-            Some(Failure::Panic(text.unwrap_or_default()))
-        }
+        Err(panic) => Some(Failure::panic(&*panic)),
     };
     if let Some(failure) = &failure {
         let now = world.now();
         world.trace().note(now, format_args!("!!!! {failure}"));
     }
-    Ok(Outcome {
+    Outcome {
         failure,
         hash: world.trace().hash(),
         trace: world.trace().lines().to_vec(),
         coverage: world.coverage().clone(),
         messages: world.messages(),
-    })
+    }
 }
 
 /// Carries what passes between a world and a host that waits for nothing, until the run is over.
@@ -128,6 +162,8 @@ pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, S
 pub fn drive(world: &mut World, host: &mut dyn Host) -> Result<(), Violation> {
     let before: Gauges = host.gauges();
     let (mut settled, mut steps) = (false, 0);
+    let now = world.now();
+    carry(world, host, now)?;
     while !world.is_over() {
         steps += 1;
         if steps > MOST_STEPS {

@@ -51,6 +51,8 @@ pub struct World {
     pub(super) jars: BTreeMap<usize, String>,
     pub(super) lines: BTreeMap<LinkId, Line>,
     pub(super) links: u64,
+    /// Whether what the server hands over at once may come in several texts of a socket.
+    pub(super) pieces: bool,
     pub(super) record: Record,
     pub(super) trace: Trace,
     pub(super) coverage: Coverage,
@@ -151,15 +153,16 @@ pub(super) enum Due {
 }
 
 impl World {
-    /// The world of a script.
+    /// The world of a script. Whether the application on the server is the `usual` one, that of the
+    /// generated runs, decides whether it is known what may be received.
     ///
     /// # Errors
     ///
     /// When the server's options make no sense.
-    pub fn new(script: &Script, keep_trace: bool) -> Result<Self, ScriptError> {
+    pub fn new(script: &Script, usual: bool, keep_trace: bool) -> Result<Self, ScriptError> {
         let config = script.config()?;
         let heal = Time::from_millis(script.heal);
-        let record = Record::new(true, config.broadcast_to_publisher);
+        let record = Record::new(usual, config.broadcast_to_publisher);
         let mut world = Self {
             seed: script.seed,
             faults: script.faults,
@@ -173,6 +176,7 @@ impl World {
             jars: BTreeMap::new(),
             lines: BTreeMap::new(),
             links: 0,
+            pieces: false,
             record,
             trace: Trace::new(keep_trace),
             coverage: Coverage::default(),
@@ -204,7 +208,6 @@ impl World {
     /// Lets clients use an application that is not the usual one: what they publish, and where they
     /// publish and subscribe. What they receive is kept.
     pub(super) fn using(mut self, universe: Universe, data: Data) -> Self {
-        self.record = Record::new(universe.usual, self.config.broadcast_to_publisher);
         (self.universe, self.data, self.seen) = (universe, data, Some(Vec::new()));
         self
     }
@@ -212,6 +215,13 @@ impl World {
     /// What clients have received, if it was kept.
     pub(super) fn take_seen(&mut self) -> Vec<Received> {
         self.seen.take().unwrap_or_default()
+    }
+
+    /// The server may write what it hands over at once as several texts of a socket. If such a
+    /// connection breaks in the middle of it, the rest does not come again: what may have arrived is
+    /// not sent twice, unless its client acknowledges.
+    pub fn expect_pieces(&mut self) {
+        self.pieces = true;
     }
 
     /// The next thing that reaches the server, now.
@@ -524,7 +534,8 @@ impl World {
     fn check_owed(&self) -> Result<(), Violation> {
         let here = self.clients.values().filter(|client| client.is_here());
         let mut sessions = here.filter_map(|client| client.session.as_ref());
-        sessions.try_for_each(|session| self.record.check_owed(session))
+        sessions.try_for_each(|session| self.record.check_owed(session))?;
+        self.record.check_own()
     }
 
     /// All clients go.

@@ -1,0 +1,259 @@
+//! [`Usual`]: the application of the generated runs on a whole server; what it decides about a
+//! channel is in [`application`].
+//!
+//! It has a session of its own, which hears everything below `/open`, and whose handler is slow at
+//! times.
+
+use std::future::{Future, pending, ready};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bayeux_core::front::{
+    Bayeux, Builder, CreateRequest, Error, Extension, Flow, HandshakeRequest, Incoming,
+    LocalSession, Notice, Policy, PublishRequest, ServerMessage, Session, SubscribeRequest,
+};
+use bayeux_core::{
+    ChannelSettings, ConfigError, Event, Message, Pattern, RuleList, Rules, Ruling, SessionId,
+    Time, Transport, Verdict,
+};
+
+use super::app::Application;
+use super::application::{self, ANSWER, Course};
+use super::host::{Down, Gauges};
+use super::ledger;
+use super::machine;
+use super::outbox::Outbox;
+use super::script::{Fault, Script};
+use super::seed::Seed;
+use crate::sim::Sim;
+
+/// What the application's own session subscribes to.
+const OWN: &str = "/open/**";
+
+/// The application of the generated runs.
+#[derive(Debug)]
+pub(super) struct Usual {
+    seed: Seed,
+    thinker: Thinker,
+    outbox: Outbox,
+    own: Mutex<Option<LocalSession>>,
+}
+
+/// Lets the application think.
+#[derive(Clone, Debug)]
+pub(super) struct Thinker {
+    sim: Sim,
+    seed: Seed,
+    /// The longest time, in milliseconds.
+    most: u64,
+    /// When it stops to take its time.
+    heal: Time,
+    questions: Arc<AtomicU64>,
+}
+
+impl Thinker {
+    pub(super) fn new(script: &Script, sim: &Sim) -> Self {
+        Self {
+            sim: sim.clone(),
+            seed: script.seed,
+            most: script.faults.get(Fault::Think),
+            heal: Time::from_millis(script.heal),
+            questions: Arc::default(),
+        }
+    }
+
+    /// Thinks about something for as long as chance wants.
+    pub(super) fn think(
+        &self,
+        kind: &str,
+        channel: &str,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let number = self.questions.fetch_add(1, Ordering::Relaxed);
+        let most = if self.sim.now() < self.heal { self.most } else { 0 };
+        let time = application::thinking(self.seed, most, &format!("{kind} {channel} {number}"));
+        let sleep = (!time.is_zero()).then(|| self.sim.sleep(time));
+        async move {
+            if let Some(sleep) = sleep {
+                sleep.await;
+            }
+        }
+    }
+
+    async fn decide(&self, kind: &str, channel: &str) -> Verdict {
+        let course = application::policy(channel);
+        if course == Course::Never {
+            pending::<()>().await;
+        }
+        self.think(kind, channel).await;
+        Verdict::from(course == Course::Yes)
+    }
+}
+
+impl Policy for Thinker {
+    async fn can_handshake(&self, request: HandshakeRequest) -> Verdict {
+        // The application's own session is made before time begins.
+        let own = request.context.is_some_and(|it| it.transport() == Transport::Local);
+        if !own {
+            self.think("handshake", "").await;
+        }
+        Verdict::Allow
+    }
+
+    async fn can_create(&self, request: CreateRequest) -> Verdict {
+        self.decide("create", request.channel.as_str()).await
+    }
+
+    async fn can_subscribe(&self, request: SubscribeRequest) -> Verdict {
+        self.decide("subscribe", request.channel.as_str()).await
+    }
+
+    async fn can_publish(&self, request: PublishRequest) -> Verdict {
+        self.decide("publish", request.message.channel().as_str()).await
+    }
+}
+
+/// Sees what goes out, and does nothing about it.
+#[derive(Debug, Default)]
+struct Counted(AtomicU64);
+
+impl Extension for Counted {
+    const INCOMING: bool = false;
+
+    fn outgoing(&self, _message: &mut ServerMessage<'_>) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+impl Usual {
+    pub(super) fn new(script: &Script, sim: &Sim, outbox: &Outbox) -> Self {
+        Self {
+            seed: script.seed,
+            thinker: Thinker::new(script, sim),
+            outbox: outbox.clone(),
+            own: Mutex::default(),
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        let ask = || {
+            let asked = application::ASKED.iter().filter_map(|it| Pattern::parse(it).ok());
+            asked.fold(RuleList::new(Ruling::Allow), |list, it| list.rule(it, Ruling::Ask))
+        };
+        let mut rules = Rules::new();
+        if self.thinker.most > 0 {
+            rules.handshake = Ruling::Ask;
+        }
+        (rules.create, rules.subscribe, rules.publish) = (ask(), ask(), ask());
+        rules
+    }
+
+    fn set_up(&self, sim: &Sim, bayeux: &Bayeux) -> Result<(), Error> {
+        for pattern in application::LISTENED {
+            let thinker = self.thinker.clone();
+            bayeux.channel(pattern)?.on_message(move |incoming| {
+                let thinker = thinker.clone();
+                async move { listen(&thinker, &incoming).await }
+            });
+        }
+        let lazy = ChannelSettings::new().lazy(true).persistent(true);
+        bayeux.channel(application::LAZY)?.configure(lazy);
+        if self.seed.about("extension").per_mille(300) {
+            bayeux.add_extension(Counted::default());
+        }
+        if self.seed.about("dequeue").per_mille(300) {
+            bayeux.on_event(|notice: Notice| {
+                if let (Event::SessionAdded { .. }, Some(session)) =
+                    (&notice.event, &notice.session)
+                {
+                    watch(session);
+                }
+                ready(())
+            });
+        }
+        self.be_a_client(sim, bayeux)
+    }
+
+    fn be_a_client(&self, sim: &Sim, bayeux: &Bayeux) -> Result<(), Error> {
+        let server = bayeux.clone();
+        let own = sim.block_on(async move { server.local_session().await })?;
+        let (session, handle) = (own.session().id(), own.clone());
+        let (outbox, thinker, seed) = (self.outbox.clone(), self.thinker.clone(), self.seed);
+        let handler = move |message: Arc<Message>| {
+            let number = ledger::number(&message);
+            if let Some(number) = number {
+                let (session, channel) = (session.to_string(), message.channel().to_string());
+                outbox.put(Down::Heard { session, number, channel });
+            }
+            let draw = seed.about(format_args!("own handler {number:?}"));
+            let slow = thinker.sim.now() < thinker.heal && draw.per_mille(100);
+            let sleep = slow.then(|| thinker.sim.sleep(draw.then(1).up_to_millis(300)));
+            async move {
+                if let Some(sleep) = sleep {
+                    sleep.await;
+                }
+            }
+        };
+        sim.block_on(async move { handle.subscribe(OWN, handler).await.map(|_| ()) })?;
+        let (session, pattern) = (session.to_string(), OWN.to_owned());
+        self.outbox.put(Down::Subscribed { session, pattern });
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+        Ok(())
+    }
+
+    fn own(&self) -> Option<SessionId> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.as_ref().map(|it| it.session().id())
+    }
+
+    /// What the server holds for the application's own session, if that has not ended: a drain ends
+    /// it, and so does a handler that is too slow.
+    pub(super) fn holds(&self, bayeux: &Bayeux) -> Gauges {
+        let session = self.own().and_then(|id| bayeux.session(id));
+        let Some(session) = session else { return Gauges::default() };
+        let alone =
+            |channel: &bayeux_core::front::Channel| *channel.subscribers() == [session.clone()];
+        let channels = usize::from(bayeux.find_channel(OWN).is_some_and(|it| alone(&it)));
+        Gauges { sessions: 1, channels, links: 1, tasks: 2, ..Gauges::default() }
+    }
+}
+
+impl Application for Usual {
+    fn start(&self, sim: &Sim, builder: Builder) -> Result<Bayeux, ConfigError> {
+        let bayeux = sim.start(builder.rules(self.rules()).policy(self.thinker.clone()))?;
+        let done = self.set_up(sim, &bayeux);
+        assert!(done.is_ok(), "the application could not set itself up: {done:?}");
+        Ok(bayeux)
+    }
+}
+
+/// Looks at what is about to leave, and leaves it as it is.
+fn watch(session: &Session) {
+    let count = AtomicU64::new(0);
+    // It may be gone already.
+    let _ = session.on_dequeue(move |_, events| {
+        count.fetch_add(events.len() as u64, Ordering::Relaxed);
+    });
+}
+
+async fn listen(thinker: &Thinker, incoming: &Incoming) -> Flow {
+    let channel = incoming.channel().as_str();
+    let course = application::listener(channel);
+    if course == Course::Never {
+        pending::<()>().await;
+    }
+    thinker.think("listen", channel).await;
+    if channel == "/service/echo" {
+        let number = ledger::number(incoming.message());
+        let answer = number.and_then(|it| machine::message("/direct", it | ANSWER));
+        if let (Some(session), Some(answer)) = (incoming.session(), answer) {
+            // It may be gone by now.
+            let _ = session.deliver_message(answer);
+        }
+    }
+    match course {
+        Course::No => Flow::Veto,
+        _ if application::is_swapped(channel) => Flow::replace("swapped").unwrap_or_default(),
+        _ => Flow::Continue,
+    }
+}
