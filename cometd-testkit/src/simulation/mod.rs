@@ -1,7 +1,9 @@
 //! Deterministic simulation.
 
+mod account;
 mod action;
 mod application;
+mod bounds;
 mod client;
 mod coverage;
 mod deeds;
