@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bayeux_core::Time;
 
-use super::application::{ANSWER, is_denied, is_stopped};
+use super::application::{ANSWER, Course, is_denied, is_stopped, policy};
 use super::host::{Removal, Violation};
 
 /// What was published, and what came of it.
@@ -162,8 +162,12 @@ impl Record {
         pattern: &str,
         (asked, now): (Time, Time),
         (done, twice): (bool, bool),
-    ) {
-        let Some(visit) = self.visits.get_mut(session) else { return };
+    ) -> Result<(), Violation> {
+        if done && self.usual && policy(pattern) != Course::Yes {
+            let what = format!("a subscription to {pattern} was granted");
+            return Err(Violation::new("no-effect-if-denied", what));
+        }
+        let Some(visit) = self.visits.get_mut(session) else { return Ok(()) };
         let mut subscriptions = visit.subscriptions.iter_mut();
         let found = subscriptions.find(|it| it.pattern == pattern && it.asked == asked);
         if let Some(subscription) = found {
@@ -174,6 +178,7 @@ impl Record {
                 subscription.over = Some(now);
             }
         }
+        Ok(())
     }
 
     /// The end of a subscription is asked for.
@@ -209,6 +214,11 @@ impl Record {
             let end = End { pattern: pattern.to_owned(), asked: now, confirmed: None };
             visit.ends.push(end);
         }
+    }
+
+    /// Whether a session has begun, and is not known to be gone.
+    pub(super) fn is_there(&self, session: &str) -> bool {
+        self.visits.get(session).is_some_and(|visit| visit.removed.is_none())
     }
 
     /// The session is gone.
@@ -259,7 +269,9 @@ impl Record {
             } else {
                 visit.may_hear(&published.channel, published.sent)
             };
-            if !expected || (!is_answer && *channel != published.channel) {
+            // Messages on service channels are for the application alone.
+            let service = !is_answer && channel.starts_with("/service/");
+            if !expected || service || (!is_answer && *channel != published.channel) {
                 return Err(Violation::new("only-subscribed", who));
             }
             let own = *source == Source::Session(session.to_owned());
