@@ -326,9 +326,12 @@ impl World {
                 let (channel, data) = (channel.to_owned(), data.clone());
                 seen.push(Received { client: number, channel, data });
             }
-            if let Some(number) = number_of(message) {
-                said.push(format!("#{number} {channel}"));
-                events.push((number, channel.to_owned()));
+            if let Some(event) = number_of(message) {
+                said.push(format!("#{event} {channel}"));
+                events.push((event, channel.to_owned()));
+                let answered = ids.len() > usize::from(new_session.is_some());
+                let checked = check_event(number, message, answered);
+                self.blame(checked);
                 continue;
             }
             // An application's answer has the id of the message that it answers.
@@ -414,7 +417,9 @@ impl World {
             What::Connect => self.connected(number, id, session, reply, done),
             What::Subscribe(patterns) => {
                 for pattern in patterns {
-                    self.record.subscribed(session, pattern, times, (done, pending.twice));
+                    let how = (done, pending.twice);
+                    let subscribed = self.record.subscribed(session, pattern, times, how);
+                    self.blame(subscribed);
                 }
                 let Some(client) = self.clients.get_mut(&number) else { return };
                 for pattern in patterns {
@@ -438,7 +443,10 @@ impl World {
             }
             What::Disconnect => {}
             What::Crime => {
-                if done {
+                // On a socket whose own session is gone, the id of another one is enough.
+                let is_socket = self.lines.get(&link).is_some_and(|line| line.is_socket);
+                let strict = self.config.ws_require_handshake_per_connection || !is_socket;
+                if done && (strict || self.record.is_there(session)) {
                     let what = format!("c{number} used the session of somebody else: {reply}");
                     self.blame(Err(Violation::new("private", what)));
                 }
@@ -569,4 +577,19 @@ impl World {
         self.abandon(link, false);
         self.disconnected(number, link);
     }
+}
+
+/// What stands in an event is what its publisher has said, and not who said it. `answered` says
+/// whether replies stand in front of it: clients act upon a reply, so what they have missed until
+/// then has to come first.
+fn check_event(number: usize, event: &Value, answered: bool) -> Result<(), Violation> {
+    if event.get("id").is_some() || event.get("clientId").is_some() {
+        let what = format!("c{number} learns who has published {event}");
+        return Err(Violation::new("private", what));
+    }
+    if answered {
+        let what = format!("c{number}: {event} comes behind a reply");
+        return Err(Violation::new("echo", what));
+    }
+    Ok(())
 }

@@ -76,7 +76,7 @@ impl Machine {
             .map_err(|_| ScriptError::new("the options make no sense", ""))?;
         let mut machine = Self {
             decoder: Decoder::new(&config),
-            ledger: Ledger::new(config.clone()),
+            ledger: Ledger::new(config.clone(), script.faults.get(Fault::LatePoll) > 0),
             server,
             config,
             seed: script.seed,
@@ -124,6 +124,7 @@ impl Machine {
     }
 
     fn command(&mut self, command: Command) {
+        self.ledger.wishes();
         self.input(Input::Command(command));
     }
 
@@ -148,14 +149,14 @@ impl Machine {
         let browser = request.cookie.as_deref().and_then(BrowserId::parse);
         let info = LinkInfo::new(transport).browser(browser).http2(request.http2);
         self.links.insert(link, Open::default());
-        self.ledger.opened(link, false);
+        self.ledger.opened(link, false, request.http2, self.now);
         self.input(Input::Open { link, info });
         self.receive(link, payload);
         Ok(())
     }
 
     fn receive(&mut self, link: LinkId, payload: Vec<bayeux_core::Request>) {
-        self.ledger.receives(&payload, self.now);
+        self.ledger.receives(link, &payload, self.now);
         self.input(Input::Receive { link, payload });
     }
 
@@ -227,9 +228,12 @@ impl Machine {
             Wish::Disconnect { session } => {
                 id(&session).map(|session| Command::Disconnect { session })
             }
-            Wish::Batch { session, begin } => id(&session).map(|session| match begin {
-                true => Command::BeginBatch { session },
-                false => Command::EndBatch { session },
+            Wish::Batch { session, begin } => id(&session).map(|session| {
+                self.ledger.batches(session, begin);
+                match begin {
+                    true => Command::BeginBatch { session },
+                    false => Command::EndBatch { session },
+                }
             }),
             Wish::Subscribe { session, pattern, on } => {
                 let both = id(&session).zip(parse(&pattern));
@@ -239,6 +243,7 @@ impl Machine {
                 })
             }
             Wish::Activity { session, period } => id(&session).map(|session| {
+                self.ledger.watches(session, period, self.now);
                 let activity = period.map(Activity::of_client);
                 Command::SetActivity { session, activity }
             }),
@@ -256,7 +261,10 @@ impl Machine {
             Wish::Remove { pattern } => {
                 parse(&pattern).map(|pattern| Command::RemoveChannel { pattern })
             }
-            Wish::Drain { spread } => Some(Command::Drain { spread }),
+            Wish::Drain { spread } => {
+                self.ledger.drains(self.now);
+                Some(Command::Drain { spread })
+            }
         };
         if let Some(command) = command {
             self.command(command);
@@ -299,7 +307,7 @@ impl Machine {
                         self.note(event);
                         self.ledger.tells(event, self.since, self.now)?;
                     }
-                    Output::Relay(message) => self.ledger.relays(message),
+                    Output::Relay(message) => self.ledger.relays(message, self.now),
                     _ => {}
                 }
             }
@@ -359,6 +367,7 @@ impl Machine {
             Output::Refuse { link, refusal } => {
                 // It may have been closed since.
                 let Some(open) = self.links.remove(&link) else { return Ok(()) };
+                self.ledger.gives_up(link, refusal, self.now)?;
                 self.ledger.refuses(link, self.now)?;
                 self.downs.push_back(if open.is_socket {
                     let code = match refusal {
@@ -383,9 +392,12 @@ impl Machine {
                     self.receive(link, payload);
                 }
             }
-            Output::Ping { link } => self.downs.push_back(Down::Ping { link }),
-            Output::Ask(question) => self.ask(question),
-            Output::Withdraw(question) => self.settled(question),
+            Output::Ping { link } => {
+                self.ledger.pings(link);
+                self.downs.push_back(Down::Ping { link });
+            }
+            Output::Ask(question) => self.ask(question)?,
+            Output::Withdraw(question) => self.settled(question)?,
             Output::Forget { session } => self.ledger.forgets(session)?,
             Output::Tell(Event::SessionRemoved { session, reason }) => {
                 let (session, reason) = (session.to_string(), removal(reason));
@@ -403,7 +415,7 @@ impl Machine {
     }
 
     /// The application thinks about a question, or not at all, or for ever.
-    fn ask(&mut self, question: Question) {
+    fn ask(&mut self, question: Question) -> Result<(), Violation> {
         let id = question.id();
         let (session, kind, channel) = match &question {
             Question::Handshake(_) => (None, "handshake", String::new()),
@@ -421,7 +433,7 @@ impl Machine {
         };
         if let Some(session) = session {
             self.asked.insert(id, session);
-            self.ledger.asked(session, true, self.now);
+            self.ledger.asked(session, true, self.now)?;
         }
         self.questions += 1;
         let what = format!("{kind} {channel} {}", self.questions);
@@ -433,7 +445,7 @@ impl Machine {
             _ => application::policy(&channel),
         };
         if course == Course::Never {
-            return;
+            return Ok(());
         }
         let verdict = Verdict::from(course == Course::Yes);
         let answer = match question {
@@ -461,17 +473,19 @@ impl Machine {
             }
         };
         if time.is_zero() {
-            self.settled(id);
+            self.settled(id)?;
             self.input(Input::Answer(answer));
         } else {
             self.thinking.insert((self.now + time, self.questions), (id, answer));
         }
+        Ok(())
     }
 
     /// A question is not open any more.
-    fn settled(&mut self, question: QuestionId) {
-        if let Some(session) = self.asked.remove(&question) {
-            self.ledger.asked(session, false, self.now);
+    fn settled(&mut self, question: QuestionId) -> Result<(), Violation> {
+        match self.asked.remove(&question) {
+            Some(session) => self.ledger.asked(session, false, self.now),
+            None => Ok(()),
         }
     }
 
@@ -511,12 +525,15 @@ impl Host for Machine {
             Up::Request { link, request } => self.request(link, request)?,
             Up::Dial { link, .. } => {
                 self.links.insert(link, Open { is_socket: true, ..Open::default() });
-                self.ledger.opened(link, true);
+                self.ledger.opened(link, true, false, self.now);
                 let info = LinkInfo::new(Transport::WebSocket);
                 self.input(Input::Open { link, info });
             }
             Up::Text { link, text } => self.text(link, text),
-            Up::Pong { link } => self.input(Input::Alive { link }),
+            Up::Pong { link } => {
+                self.ledger.alive(link);
+                self.input(Input::Alive { link });
+            }
             Up::Gone { link } => self.gone(link),
             Up::Taken { link } => self.taken(link),
             Up::Received { link, number } => {
@@ -552,7 +569,7 @@ impl Host for Machine {
         self.now = now + self.ahead;
         while let Some(entry) = self.thinking.first_entry().filter(|it| it.key().0 <= self.now) {
             let (question, answer) = entry.remove();
-            self.settled(question);
+            self.settled(question)?;
             self.input(Input::Answer(answer));
         }
         self.input(Input::Tick);

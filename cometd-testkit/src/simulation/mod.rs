@@ -78,9 +78,11 @@
 #![doc = include_str!("../../traces/lost_response.trace")]
 //! ```
 
+mod account;
 mod action;
 mod app;
 mod application;
+mod bounds;
 mod bytes;
 mod client;
 mod coverage;
