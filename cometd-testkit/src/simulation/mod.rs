@@ -3,6 +3,7 @@
 mod account;
 mod action;
 mod application;
+mod audit;
 mod bounds;
 mod client;
 mod coverage;
@@ -17,6 +18,7 @@ mod script;
 mod seed;
 mod shrink;
 mod swarm;
+mod told;
 mod trace;
 mod world;
 
