@@ -23,15 +23,15 @@
 //! | `drain` | a server that drains holds nothing and makes no session |
 //! | `census` | the machine's own numbers agree with what it said |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bayeux_core::{
-    AckReply, Config, Event, LinkId, Message, Overflow, Parcel, RemovedReason, Request,
-    RequestKind, ResumeCause, Server, SessionId, Time, Verb,
+    AckReply, Config, LinkId, Message, Overflow, Parcel, RemovedReason, Request, RequestKind,
+    SessionId, Time, Verb,
 };
 
-use super::account::{Account, Owed, gone};
+use super::account::{Account, Owed};
 use super::application;
 use super::host::Violation;
 use super::record::matches;
@@ -49,9 +49,9 @@ pub(super) struct Ledger {
     publishers: BTreeMap<u64, SessionId>,
     /// Since when the clock runs without a jump.
     pub(super) steady: Time,
-    forgotten: u64,
+    pub(super) forgotten: u64,
     /// Whether the books can tell which events a full queue drops.
-    strict: bool,
+    pub(super) strict: bool,
     /// Whether the application has wished for something since the books were compared.
     pub(super) wished: bool,
     /// Whether a channel was made since then.
@@ -68,10 +68,10 @@ pub(super) struct LinkAccount {
     pub(super) http2: bool,
     /// Whether a parcel was sent of which it is not known what became.
     pub(super) waits: bool,
-    answered: bool,
+    pub(super) answered: bool,
     pub(super) closed: bool,
     /// Whether its connect was overtaken by a newer one.
-    superseded: bool,
+    pub(super) superseded: bool,
     /// When its latest payload came.
     pub(super) heard: Time,
     /// When anything last happened to it.
@@ -218,103 +218,6 @@ impl Ledger {
                 account.offer(Owed::new(number, channel, lazy), policy, most);
             }
         }
-    }
-
-    pub(super) fn tells(&mut self, event: &Event, since: Time, now: Time) -> Checked {
-        match event {
-            Event::SessionAdded { session, .. } => {
-                if self.draining.is_some() {
-                    return violation("drain", format!("{session:?} is made"));
-                }
-                let account = Account::new(since, now);
-                if self.accounts.insert(*session, account).is_some() {
-                    return violation("no-resurrection", format!("{session:?} was made twice"));
-                }
-            }
-            Event::SessionRemoved { session, reason } => {
-                return self.removed(*session, *reason, now);
-            }
-            Event::ChannelAdded { .. } => self.channels_grew = true,
-            Event::Subscribed { session, channel } => {
-                let most = self.config.limits.session_subscriptions;
-                let most = if self.wished { usize::MAX } else { most };
-                let account = self.live(*session)?;
-                if !account.subscriptions.insert(channel.to_string()) {
-                    return violation("subscriptions", format!("twice to {channel}"));
-                }
-                if account.subscriptions.len() > most {
-                    return violation("bounded", format!("{session:?} subscribes to {channel}"));
-                }
-            }
-            Event::Unsubscribed { session, channel } => {
-                let Some(account) = self.accounts.get_mut(session) else { return Ok(()) };
-                if !account.subscriptions.remove(channel.as_str()) {
-                    return violation("subscriptions", format!("no end without {channel}"));
-                }
-            }
-            Event::Suspended { session, link, timeout } => {
-                self.latest_held = Some(*session);
-                let account = self.live(*session)?;
-                account.advise |= std::mem::take(&mut account.polls);
-                let before = account.held.replace((*link, now, *timeout));
-                if let Some((other, ..)) = before {
-                    return violation("one-held", format!("{link:?} beside {other:?}"));
-                }
-                if self.links.get(link).is_none_or(|it| it.answered && !it.is_socket) {
-                    return violation("one-held", format!("{link:?} does not wait"));
-                }
-            }
-            Event::Resumed { session, link, cause } => {
-                let steady = self.steady;
-                if let Some(open) = self.links.get_mut(link) {
-                    open.superseded |= *cause == ResumeCause::Superseded && !open.is_socket;
-                    if *cause == ResumeCause::ConnectionLost {
-                        open.lost = Some(now);
-                    }
-                }
-                let Some(account) = self.accounts.get_mut(session) else {
-                    return violation("no-resurrection", format!("{session:?} is resumed"));
-                };
-                (account.quiet, account.stirred, account.released) = (since, now, now);
-                let Some((held, since, timeout)) = account.held.take() else {
-                    return violation("one-held", format!("{link:?} was not held"));
-                };
-                if held != *link {
-                    return violation("one-held", format!("{held:?} was held, not {link:?}"));
-                }
-                if now > since + timeout + SLACK && since >= steady {
-                    return violation("held-bound", format!("{link:?} was held since {since}"));
-                }
-            }
-            Event::EventsDropped { session, count } => {
-                let strict = self.strict;
-                if let Some(account) = self.accounts.get_mut(session) {
-                    if strict && !account.acknowledged {
-                        account.overflow.0 += count;
-                    } else {
-                        account.dropped += count;
-                    }
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn live(&mut self, session: SessionId) -> Result<&mut Account, Violation> {
-        let account = self.accounts.get_mut(&session).filter(|it| it.ended.is_none());
-        account.ok_or_else(|| gone(session))
-    }
-
-    fn removed(&mut self, session: SessionId, reason: RemovedReason, now: Time) -> Checked {
-        let (strict, config) = (self.strict, self.config.clone());
-        let account = self.live(session)?;
-        account.ended = Some(reason);
-        let too_early = account.owed.len() < config.limits.queue_messages;
-        if reason == RemovedReason::Overflowed && strict && too_early {
-            return violation("bounded", format!("{session:?} ends with {}", account.owed.len()));
-        }
-        account.check_end(session, reason, &config, now)
     }
 
     /// A parcel leaves.
@@ -479,91 +382,5 @@ impl Ledger {
             }
             _ => violation("no-resurrection", format!("{session:?} is forgotten and was not gone")),
         }
-    }
-
-    /// Compares the books with what the machine says of itself.
-    pub(super) fn check(&mut self, server: &Server, now: Time) -> Checked {
-        self.check_bounds(server, now)?;
-        let stats = server.stats();
-        let limits = &self.config.limits;
-        if stats.sessions > limits.sessions || stats.held > stats.sessions {
-            return violation("bounded", format!("{stats:?}"));
-        }
-        let live = self.accounts.iter().filter(|(_, account)| account.ended.is_none());
-        let mut held = 0;
-        for (session, account) in live {
-            let Some(view) = server.session(*session) else {
-                return violation("census", format!("{session:?} is not there"));
-            };
-            held += usize::from(account.held.is_some());
-            if view.queue_messages() > limits.queue_messages {
-                return violation("bounded", format!("{} in a queue", view.queue_messages()));
-            }
-            let owed = account.owed.len() - account.dropped.min(account.owed.len());
-            if !account.acknowledged && view.queue_messages() != owed {
-                let what = format!("{} are queued, {owed} are owed", view.queue_messages());
-                return violation("census", what);
-            }
-            if account.overflow.0 != account.overflow.1 {
-                let what = format!("{:?} were and had to be dropped", account.overflow);
-                return violation("bounded", what);
-            }
-            let pushes = !self.config.meta_connect_deliver_only && !account.acknowledged;
-            let socket = view.socket().filter(|_| pushes).and_then(|link| self.links.get(&link));
-            if socket.map_or(account.held.is_some(), |it| !it.waits) {
-                account.check_prompt(*session, now)?;
-            }
-            if view.is_held() != account.held.is_some() {
-                return violation("one-held", format!("{session:?} is held, or is not"));
-            }
-            account.check_time(*session, &self.config, self.steady, now)?;
-        }
-        if server.sessions().count()
-            != self.accounts.values().filter(|it| it.ended.is_none()).count()
-            || held != stats.held
-        {
-            return violation("census", format!("{stats:?}"));
-        }
-        Ok(())
-    }
-
-    /// Compares the subscriptions, which costs more.
-    pub(super) fn check_subscriptions(&self, server: &Server) -> Checked {
-        for (session, account) in self.accounts.iter().filter(|(_, it)| it.ended.is_none()) {
-            let Some(view) = server.session(*session) else { continue };
-            let seen: BTreeSet<_> = view.subscriptions().iter().map(ToString::to_string).collect();
-            if seen != account.subscriptions {
-                let what = format!("{seen:?}, not {:?}", account.subscriptions);
-                return violation("subscriptions", what);
-            }
-        }
-        Ok(())
-    }
-
-    /// All is quiet, and everybody has had time to get what is owed.
-    pub(super) fn check_settled(&self) -> Checked {
-        for (session, account) in self.accounts.iter().filter(|(_, it)| it.ended.is_none()) {
-            let waiting: Vec<_> = account.owed.iter().filter(|it| !it.received).collect();
-            if waiting.len() > account.dropped {
-                let what = format!(
-                    "{session:?} waits for {waiting:?}, and {} were dropped",
-                    account.dropped
-                );
-                return violation("no-loss", what);
-            }
-        }
-        Ok(())
-    }
-
-    /// All is over: each request was answered, and each session has ended.
-    pub(super) fn check_over(&self) -> Checked {
-        if let Some((link, _)) = self.links.iter().find(|(_, it)| !it.answered && !it.closed) {
-            return violation("one-answer", format!("{link:?} was never answered"));
-        }
-        if self.forgotten != self.accounts.len() as u64 {
-            let what = format!("{} sessions, {} forgotten", self.accounts.len(), self.forgotten);
-            return violation("no-leak", what);
-        }
-        Ok(())
     }
 }
