@@ -285,7 +285,9 @@ fn a_connect_that_comes_to_its_end_late_does_not_change_how_long_another_one_is_
     let visitor = bench.visitor();
     bench.command(Command::Extend { incoming: true, outgoing: false });
     let mut both = connect(&visitor);
-    both.as_array_mut().unwrap().extend(publish(&visitor, "/a", json!(1)).as_array().cloned().unwrap());
+    both.as_array_mut()
+        .unwrap()
+        .extend(publish(&visitor, "/a", json!(1)).as_array().cloned().unwrap());
     let early = bench.post(Some(&visitor), &both);
     let question = extend_question(&mut bench);
     let held = bench.post(Some(&visitor), &connect(&visitor));

@@ -80,6 +80,7 @@
 
 mod account;
 mod action;
+mod answers;
 mod app;
 mod application;
 mod audit;
@@ -96,6 +97,7 @@ mod ledger;
 #[cfg(test)]
 mod ledger_tests;
 mod machine;
+mod machine_application;
 mod network;
 mod outbox;
 mod record;
