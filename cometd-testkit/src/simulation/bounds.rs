@@ -19,6 +19,7 @@ impl Ledger {
     pub(super) fn batches(&mut self, session: SessionId, begin: bool) {
         if let Some(account) = self.accounts.get_mut(&session) {
             let batches = account.batches;
+            account.stray |= !begin && batches == 0;
             account.batches = if begin { batches + 1 } else { batches.saturating_sub(1) };
         }
     }

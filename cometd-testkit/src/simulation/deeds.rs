@@ -190,7 +190,11 @@ impl World {
         let Some(victim) = others.find_map(|it| it.session.clone()).filter(|_| possible) else {
             return;
         };
-        let message = json!({ "channel": channel, "clientId": victim, "data": "stolen" });
+        // It may be received where the thief's socket is nobody's by now.
+        let source = Source::Session(victim.clone());
+        let ext = json!({ "sim": self.record.publish(channel, source, self.now) });
+        let message =
+            json!({ "channel": channel, "clientId": victim, "data": "stolen", "ext": ext });
         self.send(number, key, vec![(message, What::Crime)]);
     }
 

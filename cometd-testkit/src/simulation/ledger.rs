@@ -12,6 +12,7 @@
 //! | `only-subscribed` | it carries nothing else |
 //! | `no-resurrection` | nothing is sent to, or told about, a session of which nothing is left |
 //! | `prompt` | nothing that is owed stays behind while its session can be reached |
+//! | `batch` | nothing wakes a session whose events the application holds back |
 //! | `one-held` | a session has one held connect at most, on a link that waits; others are refused |
 //! | `held-bound` | a held connect ends in time |
 //! | `expiry-window` | a session expires neither before nor after its time |
@@ -285,6 +286,13 @@ impl Ledger {
         let waits = config.meta_connect_deliver_only || account.acknowledged;
         if is_live && waits && connect.is_none() && handshake.is_none() {
             return violation("exact", format!("{numbers:?} leave without a connect's answer"));
+        }
+        if let Some((other, ..)) = account.held.filter(|_| is_live && account.acknowledged) {
+            // The answer to the connect that is held will have the number that counts.
+            return violation("exact", format!("{numbers:?} leave, and {other:?} is held"));
+        }
+        if is_live && parcel.replies.is_empty() && account.is_batched() {
+            return violation("batch", format!("{numbers:?} leave in a batch"));
         }
         if account.forgotten {
             return violation(
