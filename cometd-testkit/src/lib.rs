@@ -6,6 +6,7 @@
 //! - [`chat`]: the example application, with its web page.
 //! - [`testbed`]: one small application that shows every capability of the server over the wire,
 //!   hosted by each adapter for black-box tests.
+//! - [`fuzz`]: what holds for all bytes that a peer may send, for a fuzzer to try.
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,6 +29,7 @@
 //! ```
 
 pub mod chat;
+pub mod fuzz;
 mod line;
 pub mod sim;
 pub mod simulation;

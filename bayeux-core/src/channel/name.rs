@@ -80,9 +80,12 @@ pub(super) fn kind_of(text: &str) -> ChannelKind {
 }
 
 /// Removes white space around the name and one trailing slash.
+///
+/// Also the space that stood before the slash: otherwise `/foo/* /` would be one channel whose text
+/// reads back as a wildcard.
 pub(super) fn normalize(text: &str) -> &str {
     let text = text.trim();
-    text.strip_suffix('/').unwrap_or(text)
+    text.strip_suffix('/').map_or(text, str::trim_end)
 }
 
 /// Checks everything about a normalized name but whether its last segment is a wildcard.
@@ -144,8 +147,15 @@ mod tests {
 
     #[test]
     fn normalizes_like_the_java_server() {
-        for text in ["/foo/bar", "/foo/bar/", " /foo/bar ", "/foo/bar/ "] {
+        for text in ["/foo/bar", "/foo/bar/", " /foo/bar ", "/foo/bar/ ", "/foo/bar /"] {
             assert_eq!(ChannelName::parse(text).unwrap().as_str(), "/foo/bar", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_name_reads_back_as_a_wildcard() {
+        for text in ["/foo/* /", "/foo/**\u{a0}/ "] {
+            assert_eq!(ChannelName::parse(text).unwrap_err(), NameError::Wildcard, "{text}");
         }
     }
 
@@ -166,6 +176,7 @@ mod tests {
             ("/foo//bar", NameError::EmptySegment),
             ("/ ", NameError::NoSlash),
             ("/foo/ /bar", NameError::EmptySegment),
+            ("/foo/ /", NameError::EmptySegment),
             ("/foo/*/bar", NameError::WildcardInside),
             ("/**/x", NameError::WildcardInside),
             ("/foo/*", NameError::Wildcard),

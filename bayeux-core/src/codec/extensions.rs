@@ -129,6 +129,12 @@ pub(super) fn write_stamped(message: &[u8], wall: WallTime, out: &mut Vec<u8>) {
     object.close();
 }
 
+/// How many bytes longer that is than the message.
+#[cfg(feature = "http")]
+pub(crate) fn stamp_bytes(wall: WallTime) -> usize {
+    r#""timestamp":"","#.len() + alloc::format!("{wall}").len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,3 +12,5 @@ pub use decode::{DecodeError, Decoder};
 pub use encode::{Encoding, encode};
 #[cfg(feature = "http")]
 pub(crate) use encode::{encode_event, encode_reply};
+#[cfg(feature = "http")]
+pub(crate) use extensions::stamp_bytes;

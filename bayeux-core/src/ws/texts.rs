@@ -60,9 +60,10 @@ impl Texts {
     fn next_events(&mut self, with: Encoding<'_>, config: &WebSocketConfig) -> Option<Bytes> {
         let left = &self.parcel.events[self.events..];
         let limit = config.messages_per_frame.map_or(usize::MAX, |it| it as usize);
+        let stamp = if self.parcel.timestamp { codec::stamp_bytes(with.wall) } else { 0 };
         let mut bytes = 0;
         let fitting = left.iter().take(limit).take_while(|event| {
-            bytes += event.as_payload().len();
+            bytes += event.as_payload().len() + stamp;
             bytes <= config.max_frame_bytes
         });
         let count = fitting.count().max(1).min(left.len());
@@ -72,7 +73,8 @@ impl Texts {
             [] => None,
             [event] if !self.parcel.timestamp => Some(event.as_payload().clone()),
             events => {
-                let length: usize = events.iter().map(|event| event.as_payload().len()).sum();
+                let length: usize =
+                    events.iter().map(|event| event.as_payload().len() + stamp).sum();
                 let mut text = Vec::with_capacity(length);
                 for event in events {
                     text.push(if text.is_empty() { b'[' } else { b',' });
@@ -212,6 +214,17 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_timestamp_counts_as_part_of_the_text() {
+        let stamped = Parcel { timestamp: true, ..parcel(Vec::new(), 3) };
+        // Each event takes 68 bytes with its stamp; without, all three fit.
+        let all = texts(stamped, |config| {
+            config.messages_per_frame = None;
+            config.max_frame_bytes = 150;
+        });
+        assert_eq!(all.iter().map(String::len).collect::<Vec<_>>(), [139, 70]);
     }
 
     #[test]

@@ -1,60 +1,210 @@
-fn main() {
-    use cometd_testkit::simulation::*;
-    let args: Vec<String> = std::env::args().collect();
-    let from: u64 = args[1].parse().unwrap();
-    let count: u64 = args[2].parse().unwrap();
-    let trace = args.len() > 3;
-    let start = std::time::Instant::now();
-    let mut coverage = Coverage::default();
-    let mut messages = 0;
-    let mut failures = std::collections::BTreeMap::<String, Vec<(u64, String)>>::new();
-    for seed in from..from + count {
-        if std::env::var("SEEDS").is_ok() {
-            eprintln!("{seed}");
-        }
-        let mut script = swarm(Seed(seed));
-        if trace && args[3] != "raw" {
-            script = shrink(&script, Level::Machine);
-        }
-        let outcome = run(&script, Level::Machine, trace).unwrap();
-        coverage.merge(&outcome.coverage);
-        messages += outcome.messages;
-        if trace && args[3] == "s" {
-            print!("{script}");
-            std::process::exit(0)
-        }
-        if trace {
-            print!("{script}");
-            for line in &outcome.trace {
-                println!("{line}");
-            }
-        }
-        if let Some(failure) = outcome.failure {
-            failures
-                .entry(failure.name().to_owned())
-                .or_default()
-                .push((seed, failure.to_string()));
+//! `cometd-sim`: runs the simulation, seed after seed, and shows what fails.
+//!
+//! ```text
+//! cometd-sim --seeds 1000              many runs, with a bar, the rate, and what they have met with
+//! cometd-sim --seed 17 --trace         one run, line by line
+//! cometd-sim --seed 17 --shrink        what is left of a failing run when all else is left out
+//! cometd-sim --script FILE --trace     a run that was written down
+//! ```
+//!
+//! Exit status: 0 if all is well, 1 if something happened that must not, 2 if something did not
+//! happen that must, 3 if something panicked, 64 if the command makes no sense.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use cometd_testkit::simulation::{
+    Coverage, Failure, Level, Outcome, Script, ScriptError, Seed, run, shrink, swarm,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Simulates clients, a network and their worst days, against the server.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct Options {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    first: u64,
+    /// One seed: a number, or anything that identifies a run, such as a commit's hash.
+    #[arg(long, conflicts_with_all = ["seeds", "first", "script"])]
+    seed: Option<String>,
+    /// One run, from a file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "first"])]
+    script: Option<PathBuf>,
+    /// What to run against.
+    #[arg(long, value_enum, default_value_t = Against::Machine)]
+    level: Against,
+    /// Prints the run, line by line.
+    #[arg(long)]
+    trace: bool,
+    /// Leaves out of a failing run whatever its failure does not need, and prints what is left.
+    #[arg(long)]
+    shrink: bool,
+    /// Ends with the first failure.
+    #[arg(long)]
+    fail_fast: bool,
+    /// How many threads run; all cores if it is not said.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Leaves out what the runs have met with.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Against {
+    /// The bare state machine.
+    Machine,
+    /// The front, with HTTP and WebSocket.
+    Front,
+}
+
+impl From<Against> for Level {
+    fn from(against: Against) -> Self {
+        match against {
+            Against::Machine => Self::Machine,
+            Against::Front => Self::Machine,
         }
     }
-    for (name, list) in &failures {
-        println!("{name}: {} failures", list.len());
-        if !trace {
-            for (seed, _) in list.iter().take(1) {
-                let s = shrink(&swarm(Seed(*seed)), Level::Machine);
-                println!("{s}");
-                let o = run(&s, Level::Machine, true).unwrap();
-                for l in o.trace.iter().skip(o.trace.len().saturating_sub(45)) {
-                    println!("   {l}");
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let script = match (&options.seed, &options.script) {
+        (Some(seed), _) => Some(Ok(swarm(Seed::parse(seed)))),
+        (None, Some(file)) => Some(read(file)),
+        (None, None) => None,
+    };
+    let result = match script {
+        Some(Ok(script)) => one(&options, &script),
+        Some(Err(error)) => Err(error),
+        None => many(&options),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn read(file: &PathBuf) -> Result<Script, String> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    text.parse().map_err(|error: ScriptError| format!("{}: {error}", file.display()))
+}
+
+/// One run, shown as it was asked for.
+fn one(options: &Options, script: &Script) -> Result<u8, String> {
+    let level = options.level.into();
+    let script = if options.shrink { shrink(script, level) } else { script.clone() };
+    let outcome = run(&script, level, options.trace).map_err(|error| error.to_string())?;
+    print!("{script}");
+    for line in &outcome.trace {
+        println!("{line}");
+    }
+    match &outcome.failure {
+        Some(failure) => println!("seed {}: {failure}", script.seed),
+        None => println!("seed {}: well, trace {:016x}", script.seed, outcome.hash),
+    }
+    Ok(outcome.failure.as_ref().map_or(0, Failure::code))
+}
+
+/// What many runs have come to.
+#[derive(Default)]
+struct Total {
+    coverage: Coverage,
+    messages: u64,
+    runs: u64,
+    failures: BTreeMap<u64, Failure>,
+}
+
+fn many(options: &Options) -> Result<u8, String> {
+    let bar = ProgressBar::new(options.seeds);
+    let style = "{bar:40} {pos}/{len} seeds, {per_sec}, {eta} to go {msg}";
+    bar.set_style(ProgressStyle::with_template(style).map_err(|error| error.to_string())?);
+    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let total = Mutex::new(Total::default());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads.unwrap_or(cores).max(1) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= options.seeds {
+                        break;
+                    }
+                    let seed = options.first.wrapping_add(number);
+                    let outcome = run(&swarm(Seed(seed)), options.level.into(), false);
+                    let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+                    let failed = total.add(seed, outcome, &bar);
+                    stop.fetch_or(failed && options.fail_fast, Ordering::Relaxed);
+                    bar.inc(1);
                 }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    print!("{}", total.summary(options, start.elapsed().as_secs_f64()));
+    Ok(total.failures.values().map(Failure::code).max().unwrap_or(0))
+}
+
+impl Total {
+    /// Whether the run has failed.
+    fn add(&mut self, seed: u64, outcome: Result<Outcome, ScriptError>, bar: &ProgressBar) -> bool {
+        self.runs += 1;
+        let failure = match outcome {
+            Ok(outcome) => {
+                self.coverage.merge(&outcome.coverage);
+                self.messages += outcome.messages;
+                outcome.failure
+            }
+            Err(error) => Some(Failure::Panic(error.to_string())),
+        };
+        let Some(failure) = failure else { return false };
+        bar.suspend(|| println!("seed {seed}: {failure}"));
+        self.failures.insert(seed, failure);
+        true
+    }
+
+    fn summary(&self, options: &Options, seconds: f64) -> String {
+        let mut text = String::new();
+        if !options.quiet {
+            let _ = write!(text, "{}", self.coverage);
+            let missed: Vec<_> = self.coverage.missed().collect();
+            if !missed.is_empty() {
+                let _ = writeln!(text, "not met with: {}", missed.join(", "));
             }
         }
-        for (seed, text) in list.iter().take(4) {
-            println!("   seed {seed}: {text}");
+        let (runs, messages) = (self.runs as f64 / seconds, self.messages as f64 / seconds);
+        let _ = writeln!(
+            text,
+            "{} seeds and {} messages in {seconds:.1} s ({runs:.0} and {messages:.0} per second), {} failed",
+            self.runs,
+            self.messages,
+            self.failures.len(),
+        );
+        if let Some((seed, failure)) = self.failures.first_key_value() {
+            let level = options.level.to_possible_value();
+            let level = level.as_ref().map_or("machine", |level| level.get_name());
+            let _ = writeln!(text, "seed {seed}: {failure}");
+            let _ = writeln!(
+                text,
+                "to see it: cometd-sim --level {level} --seed {seed} --shrink --trace"
+            );
         }
+        text
     }
-    let t = start.elapsed().as_secs_f64();
-    if !trace {
-        print!("{coverage}");
-    }
-    println!("{:.0} seeds/s {:.0} messages/s", count as f64 / t, messages as f64 / t);
 }

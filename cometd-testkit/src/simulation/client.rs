@@ -14,7 +14,7 @@ use super::action::Via;
 use super::host::{Request, Up, Violation};
 use super::network::number_of;
 use super::script::Plan;
-use super::world::{Due, World};
+use super::world::{Due, Received, World};
 
 /// How long a client waits for an answer, beyond the time that a connect may be held.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -240,6 +240,7 @@ impl World {
         let expected = Some(ids.clone());
         let (link, twice) = self.carry(number, key, body, expected, &numbers);
         self.trace.note(now, format_args!("c{number} > link {} {}", link.0, what.join(", ")));
+        numbers.iter().for_each(|it| self.record.carried_by(*it, link));
         let hold = self.clients.get(&number).map_or(Duration::ZERO, |client| client.hold);
         for (id, mut it) in ids.iter().zip(pending) {
             (it.link, it.twice) = (link, twice);
@@ -320,12 +321,18 @@ impl World {
         let mut new_session = None;
         for message in &messages {
             let channel = message["channel"].as_str().unwrap_or_default();
+            let data = message.get("data");
+            if let (Some(seen), Some(data)) = (&mut self.seen, data) {
+                let (channel, data) = (channel.to_owned(), data.clone());
+                seen.push(Received { client: number, channel, data });
+            }
             if let Some(number) = number_of(message) {
                 said.push(format!("#{number} {channel}"));
                 events.push((number, channel.to_owned()));
                 continue;
             }
-            let Some(id) = message["id"].as_str() else {
+            // An application's answer has the id of the message that it answers.
+            let Some(id) = message["id"].as_str().filter(|_| data.is_none()) else {
                 said.push(channel.to_owned());
                 continue;
             };
@@ -354,7 +361,7 @@ impl World {
             self.blame(received);
         }
         for message in &messages {
-            if message.get("id").is_some() && number_of(message).is_none() {
+            if message.get("id").is_some() && message.get("data").is_none() {
                 self.replied(number, link, message);
             }
         }

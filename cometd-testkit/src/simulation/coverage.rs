@@ -6,6 +6,91 @@ use std::fmt;
 use super::action::Action;
 use super::host::Removal;
 
+/// What runs can meet with: a run of many seeds that misses one of these has lost something.
+const KNOWN: [&str; 81] = [
+    "app activity",
+    "app authorize",
+    "app batch",
+    "app deliver",
+    "app disconnect",
+    "app drain",
+    "app extend",
+    "app listen",
+    "app publish",
+    "app remove",
+    "app subscribe",
+    "app timeout",
+    "callback-polling",
+    "client again",
+    "client break",
+    "client crash",
+    "client crowd",
+    "client disconnect",
+    "client forget",
+    "client garbage",
+    "client half-open",
+    "client mix",
+    "client nonsense",
+    "client publish",
+    "client stale",
+    "client stall",
+    "client steal",
+    "client subscribe",
+    "client switch",
+    "client unsubscribe",
+    "client vanish",
+    "clock jumps",
+    "close 1001",
+    "close 1002",
+    "close 1007",
+    "cut",
+    "duplicate",
+    "events dropped",
+    "events received",
+    "impatience",
+    "long-polling",
+    "lose-request",
+    "lose-response",
+    "multiple clients",
+    "ping",
+    "reply /meta/connect 402:session_unknown",
+    "reply /meta/connect 404:message_deleted",
+    "reply /meta/connect failed",
+    "reply /meta/connect ok",
+    "reply /meta/disconnect 402:session_unknown",
+    "reply /meta/disconnect 404:message_deleted",
+    "reply /meta/disconnect ok",
+    "reply /meta/handshake 403:handshake_denied",
+    "reply /meta/handshake 404:message_deleted",
+    "reply /meta/handshake 503:draining",
+    "reply /meta/handshake 503:too_many_sessions",
+    "reply /meta/handshake ok",
+    "reply /meta/subscribe 402:session_unknown",
+    "reply /meta/subscribe 403:create_denied",
+    "reply /meta/subscribe 403:subscribe_denied",
+    "reply /meta/subscribe 404:message_deleted",
+    "reply /meta/subscribe ok",
+    "reply /meta/unsubscribe 402:session_unknown",
+    "reply /meta/unsubscribe 404:message_deleted",
+    "reply /meta/unsubscribe ok",
+    "reply publish 402:session_unknown",
+    "reply publish 403:channel_create_denied",
+    "reply publish 403:publish_denied",
+    "reply publish 404:message_deleted",
+    "reply publish ok",
+    "session Disconnected",
+    "session DisconnectedByServer",
+    "session Expired",
+    "session Inactive",
+    "session Overflowed",
+    "slow",
+    "status 200",
+    "status 400",
+    "status 500",
+    "swallow-response",
+    "websocket",
+];
+
 /// How often what was met with.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Coverage {
@@ -67,6 +152,11 @@ impl Coverage {
         for (what, count) in &other.counts {
             *self.counts.entry(what.clone()).or_default() += count;
         }
+    }
+
+    /// What runs can meet with, and these have not.
+    pub fn missed(&self) -> impl Iterator<Item = &'static str> {
+        KNOWN.into_iter().filter(|what| self.count(what) == 0)
     }
 
     /// Everything that was met with, by name.

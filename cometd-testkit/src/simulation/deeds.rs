@@ -103,7 +103,7 @@ impl World {
     fn publish_message(&mut self, number: usize, channel: &str) -> Option<(Value, What)> {
         let session = self.clients.get(&number)?.session.clone()?;
         let published = self.record.publish(channel, Source::Session(session), self.now);
-        let data = json!({ "from": format!("c{number}"), "text": "Grüße, \u{2028}" });
+        let data = (self.data.0)(channel, published);
         let message = json!({ "channel": channel, "data": data, "ext": { "sim": published } });
         Some((message, What::Publish(published)))
     }

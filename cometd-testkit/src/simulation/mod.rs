@@ -1,8 +1,86 @@
-//! Deterministic simulation.
+//! Deterministic simulation: clients, their network and its worst days, from a seed.
+//!
+//! A *script* says who the clients are, what they and the application do when, how the server is
+//! configured, and what may go wrong. [`swarm`] makes one up from a seed. The [`World`] plays it:
+//! clients that behave as Bayeux clients do and keep a naive model of their own session, a network
+//! that delays, reorders, loses, doubles and forgets to say so, an application that thinks for as
+//! long as it likes. Time is virtual and chance is keyed, so a script gives the same run to the
+//! byte, on any machine, as often as it is played.
+//!
+//! ```
+//! use cometd_testkit::simulation::{Level, Seed, run, swarm};
+//!
+//! for seed in 0..20 {
+//!     let outcome = run(&swarm(Seed(seed)), Level::Machine, false)?;
+//!     assert_eq!(outcome.failure, None, "seed {seed}");
+//! }
+//! # Ok::<(), cometd_testkit::simulation::ScriptError>(())
+//! ```
+//!
+//! # Levels
+//!
+//! The world knows a server as a [`Host`]: requests, sockets and wishes go [`Up`], responses and
+//! texts come [`Down`].
+//!
+//! | level | host | what is real | what it is good for |
+//! | --- | --- | --- | --- |
+//! | 0 | [`Machine`] | the state machine and the codec | hundreds of runs a second; each output is looked at in its order |
+//!
+//! # What is watched
+//!
+//! Two kinds of oracle, which share no code with the server. From *outside*, at all levels, with
+//! what clients can know:
+//!
+//! | invariant | statement |
+//! | --- | --- |
+//! | `echo` | the replies in a response are those to its request's messages, in their order, each with its id and channel |
+//! | `only-subscribed` | an event reaches a session only if it may have been subscribed when the event was published, or was meant for it alone |
+//! | `no-duplicates` | an event is received as often as it was published |
+//! | `fifo` | what was certainly published earlier is not received later on one connection, in one response, or by a session that acknowledges |
+//! | `no-loss` | what was published while a session was certainly subscribed is received, unless the network lost what was handed over, or the session was told that its queue was full |
+//! | `ack-no-loss` | the same for a session that acknowledges, whatever the network does |
+//! | `no-effect-if-denied` | what was refused is received by nobody, and what must be refused is |
+//! | `private` | nobody learns the id of somebody else's session, or can use it |
+//! | `convergence` | when the faults have stopped, every client that is there gets a session and stays connected |
+//! | `no-leak` | when all clients are gone, the server holds what it held before they came, and waits for nothing |
+//! | `progress` | the machine does what is due, and no run goes on for ever without time passing |
+//!
+//! From *inside*, at level 0, by keeping books of all that the machine puts out:
+//!
+//! | invariant | statement |
+//! | --- | --- |
+//! | `one-answer` | a request gets one answer or refusal, and is not forgotten |
+//! | `exact` | a parcel carries exactly what its session is owed at that moment, in its order |
+//! | `no-resurrection` | nothing is sent or told about a session of which nothing is left, and each is forgotten once |
+//! | `one-held` | a session has at most one connect held, on a link that waits |
+//! | `held-bound` | a connect is held for its time, and not longer |
+//! | `expiry-window` | a session expires neither before nor after its time |
+//! | `subscriptions` | subscriptions begin and end once, and are those that were told |
+//! | `bounded` | no queue and no table exceeds its limit |
+//! | `census` | the machine's own figures agree with what it has said |
+//!
+//! Each of them has a test that shows that it can fail.
+//!
+//! # When a run fails
+//!
+//! The seed is what is printed first. `cometd-sim --seed 17 --trace` shows the run line by line,
+//! [`shrink`] (`--shrink`) leaves out of its script whatever the failure does not need; what is left
+//! is nearly always a handful of lines. Kept in `regressions/`, it is played by every `cargo test`
+//! from then on, at each level. Scripts are text, and outlive the code that made them up.
+//!
+//! # A run, line by line
+//!
+//! `>` is what a client sends, `<` what it receives, `srv` what the server says about itself, `net`
+//! what the network does, `----` an action of the script; `#5` is the message of that number.
+//!
+//! ```text
+#![doc = include_str!("../../traces/lost_response.trace")]
+//! ```
 
 mod action;
 mod app;
 mod application;
+mod bytes;
 mod client;
 mod coverage;
 mod deeds;
@@ -11,6 +89,8 @@ mod front_http;
 mod front_socket;
 mod host;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod machine;
 mod network;
 mod outbox;
@@ -27,6 +107,7 @@ mod world;
 
 pub use action::{Action, Deed, Via, Work};
 pub use app::Application;
+pub use bytes::script_of;
 pub use coverage::Coverage;
 pub use front::Front;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};

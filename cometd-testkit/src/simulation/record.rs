@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bayeux_core::Time;
+use bayeux_core::{LinkId, Time};
 
 use super::application::{ANSWER, is_denied, is_stopped};
 use super::host::{Removal, Violation};
@@ -34,6 +34,8 @@ struct Published {
     channel: String,
     source: Source,
     sent: Time,
+    /// On which link it was sent: what one link carries is processed in its order.
+    link: Option<LinkId>,
     /// How often the network has carried it to the server.
     copies: u32,
     /// When it was known whether it was done, and whether it was.
@@ -67,6 +69,8 @@ struct Visit {
     removed: Option<Removal>,
     /// When the latest was sent of what was received.
     latest: Time,
+    /// The latest of what was received that was sent on each link.
+    latest_of: BTreeMap<LinkId, u64>,
     /// Whether what was received may come again.
     again: bool,
 }
@@ -99,9 +103,17 @@ impl Record {
     pub(super) fn publish(&mut self, channel: &str, source: Source, now: Time) -> u64 {
         self.numbers += 1;
         let channel = channel.to_owned();
-        let published = Published { channel, source, sent: now, copies: 1, outcome: None };
+        let (sent, link, copies, outcome) = (now, None, 1, None);
+        let published = Published { channel, source, sent, link, copies, outcome };
         self.published.insert(self.numbers, published);
         self.numbers
+    }
+
+    /// It is sent on this link.
+    pub(super) fn carried_by(&mut self, number: u64, link: LinkId) {
+        if let Some(published) = self.published.get_mut(&number) {
+            published.link = Some(link);
+        }
     }
 
     /// The network carries it once more.
@@ -140,6 +152,7 @@ impl Record {
             dropped: 0,
             removed: None,
             latest: Time::ZERO,
+            latest_of: BTreeMap::new(),
             again: false,
         };
         self.visits.insert(session.to_owned(), visit);
@@ -260,6 +273,7 @@ impl Record {
         };
         if !visit.ordered && !visit.ack {
             visit.latest = Time::ZERO;
+            visit.latest_of.clear();
         }
         for (number, channel) in events {
             let is_answer = number & ANSWER != 0;
@@ -292,7 +306,12 @@ impl Record {
             if *count > published.copies && !visit.again {
                 return Err(Violation::new("no-duplicates", who));
             }
-            let late = published.outcome.is_some_and(|(at, _)| at < visit.latest);
+            let mut late = published.outcome.is_some_and(|(at, _)| at < visit.latest);
+            if let Some(link) = published.link.filter(|_| !is_answer) {
+                let latest = visit.latest_of.entry(link).or_default();
+                late |= *latest > *number;
+                *latest = (*latest).max(*number);
+            }
             if late && *count == 1 && published.copies == 1 && !visit.again {
                 return Err(Violation::new("fifo", format!("{who} came late")));
             }

@@ -1,7 +1,9 @@
 //! [`run`]: one script at one level, from the beginning to the verdict.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::app::Application;
 use super::coverage::Coverage;
@@ -9,7 +11,8 @@ use super::front::Front;
 use super::host::{Gauges, Host, Violation};
 use super::machine::Machine;
 use super::script::{Script, ScriptError};
-use super::world::{Part, World};
+use super::swarm::Universe;
+use super::world::{Data, Part, World, usual_data};
 
 /// How much may happen in a run before it counts as one that never ends.
 const MOST_STEPS: usize = 200_000;
@@ -21,6 +24,11 @@ pub enum Level {
     Machine,
     /// The front on a simulated runtime, with its HTTP and WebSocket mapping.
     Front,
+}
+
+impl Level {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Machine, Self::Front];
 }
 
 /// What came of a run.
@@ -92,13 +100,10 @@ impl fmt::Display for Failure {
 ///
 /// When the script's options make no sense.
 pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, ScriptError> {
-    let mut world = World::new(script, true, keep_trace)?;
+    let mut world = World::new(script, keep_trace)?;
     Ok(match level {
         Level::Machine => finish(&mut world, &mut Machine::new(script)?),
-        Level::Front => {
-            world.expect_pieces();
-            finish(&mut world, &mut Front::usual(script)?)
-        }
+        Level::Front => finish(&mut world, &mut Front::usual(script)?),
     })
 }
 
@@ -115,8 +120,8 @@ pub fn run_application(
     application: &dyn Application,
     keep_trace: bool,
 ) -> Result<Outcome, ScriptError> {
-    let mut world = World::new(script, false, keep_trace)?;
-    world.expect_pieces();
+    let universe = Universe { usual: false, ..Universe::usual() };
+    let mut world = World::new(script, keep_trace)?.using(universe, Data(Arc::new(usual_data)));
     Ok(finish(&mut world, &mut Front::new(script, application)?))
 }
 
@@ -124,13 +129,8 @@ pub fn run_application(
 fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| drive(world, host)));
     let failure = match result {
-        Ok(Ok(())) => None,
-        Ok(Err(violation)) => Some(Failure::new(violation)),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
-            Some(Failure::Panic(text.unwrap_or_default()))
-        }
+        Ok(result) => failure_of(result),
+        Err(panic) => Some(Failure::Panic(panic_text(&*panic))),
     };
     if let Some(failure) = &failure {
         let now = world.now();
@@ -145,6 +145,18 @@ fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
     }
 }
 
+/// How a run failed, if it did.
+pub(super) fn failure_of(result: Result<(), Violation>) -> Option<Failure> {
+    result.err().map(Failure::new)
+}
+
+/// What a panic says.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+    text.unwrap_or_default()
+}
+
 /// Carries what passes between a world and a host that waits for nothing, until the run is over.
 ///
 /// # Errors
@@ -152,6 +164,9 @@ fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
 /// What must not be.
 pub fn drive(world: &mut World, host: &mut dyn Host) -> Result<(), Violation> {
     let before: Gauges = host.gauges();
+    if host.writes_pieces() {
+        world.expect_pieces();
+    }
     let (mut settled, mut steps) = (false, 0);
     let now = world.now();
     carry(world, host, now)?;

@@ -5,35 +5,32 @@
 //! broken (delta debugging); then what is left is made simpler.
 
 use super::action::Action;
-use super::run::{Level, run};
+use super::run::{Failure, Level, run};
 use super::script::{Fault, Script};
 
 /// Leaves out of a script whatever its failure does not need. A script that does not fail comes
 /// back as it is.
 pub fn shrink(script: &Script, level: Level) -> Script {
-    let Some(name) = failure(script, level) else { return script.clone() };
+    shrink_with(script, &|script| run(script, level, false).ok()?.failure)
+}
+
+/// The same for whatever way there is to run a script.
+pub(super) fn shrink_with(script: &Script, run: &dyn Fn(&Script) -> Option<Failure>) -> Script {
+    let Some(failure) = run(script) else { return script.clone() };
+    let fails = |script: &Script| run(script).is_some_and(|it| it.name() == failure.name());
     let mut best = script.clone();
     loop {
         let before = best.to_string();
-        best = fewer(best, level, &name);
-        best = simpler(best, level, &name);
+        best = fewer(best, &fails);
+        best = simpler(best, &fails);
         if best.to_string() == before {
             return best;
         }
     }
 }
 
-fn failure(script: &Script, level: Level) -> Option<String> {
-    let outcome = run(script, level, false).ok()?;
-    outcome.failure.map(|failure| failure.name().to_owned())
-}
-
-fn fails(script: &Script, level: Level, name: &str) -> bool {
-    failure(script, level).is_some_and(|it| it == name)
-}
-
 /// Leaves lines out.
-fn fewer(script: Script, level: Level, name: &str) -> Script {
+fn fewer(script: Script, fails: &dyn Fn(&Script) -> bool) -> Script {
     let mut lines: Vec<String> = script.to_string().lines().map(str::to_owned).collect();
     let mut best = script;
     let mut size = lines.len().div_ceil(2);
@@ -43,7 +40,7 @@ fn fewer(script: Script, level: Level, name: &str) -> Script {
             let mut fewer = lines.clone();
             fewer.drain(at..(at + size).min(lines.len()));
             match fewer.join("\n").parse::<Script>() {
-                Ok(script) if keeps(&lines, &fewer) && fails(&script, level, name) => {
+                Ok(script) if keeps(&lines, &fewer) && fails(&script) => {
                     (lines, best) = (fewer, script);
                 }
                 _ => at += size,
@@ -63,12 +60,12 @@ fn keeps(lines: &[String], fewer: &[String]) -> bool {
 }
 
 /// Makes what is left simpler.
-fn simpler(script: Script, level: Level, name: &str) -> Script {
+fn simpler(script: Script, fails: &dyn Fn(&Script) -> bool) -> Script {
     let mut best = script;
-    let mut accept = |best: &mut Script, change: &dyn Fn(&mut Script)| {
+    let accept = |best: &mut Script, change: &dyn Fn(&mut Script)| {
         let mut changed = best.clone();
         change(&mut changed);
-        if changed != *best && changed.config().is_ok() && fails(&changed, level, name) {
+        if changed != *best && changed.config().is_ok() && fails(&changed) {
             *best = changed;
         }
     };

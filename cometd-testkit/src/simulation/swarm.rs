@@ -8,11 +8,35 @@ use super::application::{CHANNELS, PATTERNS};
 use super::script::{Fault, Plan, Script};
 use super::seed::{Draw, Seed};
 
+/// What clients publish on, and subscribe to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Universe {
+    pub(super) channels: Vec<String>,
+    pub(super) patterns: Vec<String>,
+    /// Whether the application is the one that is described in `application`, so that everything
+    /// may be done in its name.
+    pub(super) usual: bool,
+}
+
+impl Universe {
+    /// The channels of the usual application.
+    pub(super) fn usual() -> Self {
+        let all = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect();
+        Self { channels: all(&CHANNELS), patterns: all(&PATTERNS), usual: true }
+    }
+}
+
 /// Makes a script up.
 pub fn swarm(seed: Seed) -> Script {
     let mut script = Script::new(seed);
-    let about = |what: &str| seed.about(what);
     settings(&mut script);
+    swarm_over(script, &Universe::usual())
+}
+
+/// Makes the rest of a script up whose seed and options are there.
+pub(super) fn swarm_over(mut script: Script, universe: &Universe) -> Script {
+    let seed = script.seed;
+    let about = |what: &str| seed.about(what);
     for fault in Fault::ALL {
         let draw = about(fault.name());
         if draw.per_mille(400) {
@@ -24,7 +48,7 @@ pub fn swarm(seed: Seed) -> Script {
     }
     let clients = 1 + about("clients").below(6) as usize;
     let browsers = 1 + about("browsers").below(clients as u64);
-    let vias = about("vias").one_of([7, 7, 1, 4, 5]);
+    let vias = about("vias").one_of([7, 7, 1, 4, 5]) & if universe.usual { 7 } else { 5 };
     for number in 0..clients {
         script.clients.insert(number, plan(seed, number, browsers, vias));
     }
@@ -35,11 +59,11 @@ pub fn swarm(seed: Seed) -> Script {
     for number in 0..steps {
         let draw = seed.about(format_args!("step {number}"));
         let at = draw.below(script.heal);
-        if let Some(action) = action(draw.then(1), clients, wishes, deeds) {
+        if let Some(action) = action(draw.then(1), universe, clients, wishes, deeds) {
             script.steps.push((at, action));
         }
     }
-    if about("drain").per_mille(60) {
+    if universe.usual && about("drain").per_mille(60) {
         let at = about("drain").then(1).below(script.heal);
         script.steps.push((at, Action::App(Work::Drain(about("drain").then(2).below(500)))));
     }
@@ -67,7 +91,7 @@ fn rate(fault: Fault, draw: Draw) -> u64 {
     }
 }
 
-fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan {
+pub(super) fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan {
     let draw = seed.about(format_args!("client {number}"));
     let all = [Via::LongPolling, Via::CallbackPolling, Via::WebSocket];
     let allowed: Vec<_> =
@@ -81,7 +105,7 @@ fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan {
     }
 }
 
-fn settings(script: &mut Script) {
+pub(super) fn settings(script: &mut Script) {
     let seed = script.seed;
     let about = |what: &str| seed.about(what);
     let transports = ["websocket", "long-polling", "callback-polling"];
@@ -138,26 +162,37 @@ fn settings(script: &mut Script) {
     }
 }
 
+fn name(names: &[String], draw: Draw) -> String {
+    names.get(draw.below(names.len() as u64) as usize).cloned().unwrap_or_default()
+}
+
 /// One thing that is done; `None` if this run has none of the kind.
-fn action(draw: Draw, clients: usize, wishes: u64, deeds: u64) -> Option<Action> {
+pub(super) fn action(
+    draw: Draw,
+    universe: &Universe,
+    clients: usize,
+    wishes: u64,
+    deeds: u64,
+) -> Option<Action> {
     let who = draw.then(1).below(clients as u64) as usize;
-    let channel = || draw.then(2).one_of(CHANNELS).to_owned();
-    let pattern = || draw.then(3).one_of(PATTERNS).to_owned();
+    let channel = || name(&universe.channels, draw.then(2));
+    let pattern = || name(&universe.patterns, draw.then(3));
     let millis = draw.then(4).one_of([50, 400, 2_500]);
     let yes = draw.then(5).per_mille(500);
     let kind = draw.then(6).below(100);
     let rare = draw.then(7).below(18);
     let deed = match kind {
-        0..=15 => {
+        0..=15 if !universe.patterns.is_empty() => {
             let mut patterns = vec![pattern()];
             if yes {
-                patterns.push(draw.then(8).one_of(PATTERNS).to_owned());
+                patterns.push(name(&universe.patterns, draw.then(8)));
             }
             Deed::Subscribe(patterns)
         }
         16..=19 => Deed::Unsubscribe(vec![pattern()]),
         20..=44 => Deed::Publish(channel(), draw.then(9).one_of([1, 1, 1, 2, 5])),
-        45..=69 => return wish(draw, who, wishes),
+        45..=69 if universe.usual => return wish(draw, universe, who, wishes),
+        45..=69 => Deed::Publish(channel(), 1),
         _ if deeds >> rare & 1 == 0 => return None,
         _ => match rare {
             0 => Deed::Disconnect,
@@ -181,8 +216,8 @@ fn action(draw: Draw, clients: usize, wishes: u64, deeds: u64) -> Option<Action>
     Some(Action::Client(who, deed))
 }
 
-fn wish(draw: Draw, who: usize, wishes: u64) -> Option<Action> {
-    let pattern = || draw.then(3).one_of(PATTERNS).to_owned();
+fn wish(draw: Draw, universe: &Universe, who: usize, wishes: u64) -> Option<Action> {
+    let pattern = || name(&universe.patterns, draw.then(3));
     let millis = draw.then(4).one_of([50, 400, 2_500]);
     let yes = draw.then(5).per_mille(500);
     let kind = draw.then(11).below(16);
@@ -190,7 +225,7 @@ fn wish(draw: Draw, who: usize, wishes: u64) -> Option<Action> {
         return None;
     }
     Some(Action::App(match kind {
-        0..=3 => Work::Publish(draw.then(2).one_of(CHANNELS).to_owned()),
+        0..=3 => Work::Publish(name(&universe.channels, draw.then(2))),
         4..=5 => Work::Deliver(who),
         6 => Work::Disconnect(who),
         7 => Work::Batch(who, yes),

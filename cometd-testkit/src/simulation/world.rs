@@ -13,11 +13,14 @@
 //! 4. *Leave*: all clients are gone, some of them without a word. In the end nothing may be left.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::{Config, LinkId, Time};
+use serde_json::{Value, json};
 
-use super::action::{Action, Work};
+use super::action::{Action, Deed, Work};
 use super::application;
 use super::client::Client;
 use super::coverage::Coverage;
@@ -26,6 +29,7 @@ use super::network::Line;
 use super::record::{Record, Source, matches};
 use super::script::{Fault, Faults, Script, ScriptError};
 use super::seed::Seed;
+use super::swarm::Universe;
 use super::trace::Trace;
 
 /// How often it is looked whether all is well.
@@ -61,6 +65,33 @@ pub struct World {
     pub(super) violation: Option<Violation>,
     /// How many messages the clients have sent and received.
     pub(super) messages: u64,
+    universe: Universe,
+    /// What clients publish: from a channel and a number.
+    pub(super) data: Data,
+    /// What clients have received, if somebody wants to know.
+    pub(super) seen: Option<Vec<Received>>,
+}
+
+/// What clients publish on a channel, as the n-th message of the run.
+#[derive(Clone)]
+pub(super) struct Data(pub(super) Arc<dyn Fn(&str, u64) -> Value + Send + Sync>);
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Data")
+    }
+}
+
+/// An event that a client has received.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Received {
+    /// The client.
+    pub client: usize,
+    /// The channel.
+    pub channel: String,
+    /// The data.
+    pub data: Value,
 }
 
 /// How far a run has come.
@@ -122,16 +153,15 @@ pub(super) enum Due {
 }
 
 impl World {
-    /// The world of a script. Whether the application on the server is the `usual` one, that of the
-    /// generated runs, decides whether it is known what may be received.
+    /// The world of a script, with the application of the generated runs.
     ///
     /// # Errors
     ///
     /// When the server's options make no sense.
-    pub fn new(script: &Script, usual: bool, keep_trace: bool) -> Result<Self, ScriptError> {
+    pub fn new(script: &Script, keep_trace: bool) -> Result<Self, ScriptError> {
         let config = script.config()?;
         let heal = Time::from_millis(script.heal);
-        let record = Record::new(usual, config.broadcast_to_publisher);
+        let record = Record::new(true, config.broadcast_to_publisher);
         let mut world = Self {
             seed: script.seed,
             faults: script.faults,
@@ -155,6 +185,9 @@ impl World {
             deadline: Time::ZERO,
             violation: None,
             messages: 0,
+            universe: Universe::usual(),
+            data: Data(Arc::new(usual_data)),
+            seen: None,
             config,
         };
         for (number, (at, _)) in script.steps.iter().enumerate() {
@@ -174,8 +207,21 @@ impl World {
     /// The server may write what it hands over at once as several texts of a socket. If such a
     /// connection breaks in the middle of it, the rest does not come again: what may have arrived is
     /// not sent twice, unless its client acknowledges.
-    pub fn expect_pieces(&mut self) {
+    pub(super) fn expect_pieces(&mut self) {
         self.pieces = true;
+    }
+
+    /// Lets clients use an application that is not the usual one: what they publish, and where they
+    /// publish and subscribe. What they receive is kept.
+    pub(super) fn using(mut self, universe: Universe, data: Data) -> Self {
+        self.record = Record::new(universe.usual, self.config.broadcast_to_publisher);
+        (self.universe, self.data, self.seen) = (universe, data, Some(Vec::new()));
+        self
+    }
+
+    /// What clients have received, if it was kept.
+    pub(super) fn take_seen(&mut self) -> Vec<Received> {
+        self.seen.take().unwrap_or_default()
     }
 
     /// The next thing that reaches the server, now.
@@ -432,6 +478,9 @@ impl World {
     ///
     /// What has not come, when there was time enough.
     pub fn settled(&mut self, checked: Result<(), Violation>) -> Result<bool, Violation> {
+        if checked.is_ok() {
+            return Ok(true);
+        }
         self.waits_for(Part::Probe, checked).map(|waits| !waits)
     }
 
@@ -448,21 +497,36 @@ impl World {
     /// Publishes for one of the channels that clients subscribe to; behind the last one, looks
     /// whether everything has been received.
     fn probe(&mut self, number: usize) {
-        let wanted = |channel: &&&str| {
+        let wanted = |channel: &&String| {
             let clients = self.clients.values().filter(|client| client.is_here());
             let mut patterns = clients.flat_map(|client| &client.subscribed);
             patterns.any(|pattern| matches(pattern, channel))
         };
-        let channels = application::CHANNELS.iter().filter(|it| !application::is_denied(it));
-        let channel = channels.filter(|it| !it.starts_with("/service/")).filter(wanted).nth(number);
-        if let Some(&channel) = channel {
-            let number_of = self.record.publish(channel, Source::Application, self.now);
-            let channel = channel.to_owned();
-            self.up(Up::Wish(Wish::Publish { channel, number: number_of }));
+        let usual = self.universe.usual;
+        let channels = self.universe.channels.iter();
+        let channels = channels.filter(|it| !usual || !application::is_denied(it));
+        let mut channels = channels.filter(|it| !it.starts_with("/service/")).filter(wanted);
+        let channel = channels.nth(number).cloned();
+        if let Some(channel) = channel {
+            if usual {
+                let published = self.record.publish(&channel, Source::Application, self.now);
+                self.up(Up::Wish(Wish::Publish { channel, number: published }));
+            } else {
+                self.probe_as_client(channel);
+            }
             self.after(Duration::from_millis(1_500), Due::Probe(number + 1));
         } else {
             self.deadline = self.now + self.patience();
             self.after(LOOK, Due::Part(Part::Settled));
+        }
+    }
+
+    /// Nothing is published in the name of an application that is not ours.
+    fn probe_as_client(&mut self, channel: String) {
+        let mut here = self.clients.values().filter(|client| client.is_here());
+        if let Some(client) = here.find(|client| client.session.is_some()) {
+            let (number, key) = (client.number, format!("probe {channel}"));
+            self.deed(number, Deed::Publish(channel, 1), key);
         }
     }
 
@@ -498,4 +562,8 @@ impl World {
         let what = format!("before anybody came {before:?}, after everybody left {after:?}");
         Err(Violation::new("no-leak", what))
     }
+}
+
+pub(super) fn usual_data(channel: &str, number: u64) -> Value {
+    json!({ "number": number, "text": format!("Grüße von {channel}, \u{2028}") })
 }

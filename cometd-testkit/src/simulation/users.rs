@@ -1,0 +1,175 @@
+//! [`Simulation`]: somebody's application, with simulated clients, under faults.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::app::Application;
+use super::host::Violation;
+use super::run::{Failure, drive, failure_of, panic_text};
+use super::script::Script;
+use super::seed::Seed;
+use super::shrink::shrink_with;
+use super::swarm::{Universe, swarm_over};
+use super::world::{Data, Received, World};
+use super::{Coverage, Front};
+
+type Maker = Arc<dyn Fn(u64) -> Value + Send + Sync>;
+type Check = Arc<dyn Fn(&Seen) + Send + Sync>;
+
+/// Tests an application: many runs, each from a seed, with clients that subscribe and publish, crash
+/// and come back, and a network that loses what it can.
+///
+/// In each run the application is new. What must hold for any application is looked after (see the
+/// [module](self)); what must hold for this one is for [`check`](Self::check) to say.
+pub struct Simulation<A> {
+    application: A,
+    patterns: Vec<String>,
+    makers: BTreeMap<String, Maker>,
+    options: BTreeMap<String, Value>,
+    seeds: Range<u64>,
+    checks: Vec<Check>,
+}
+
+/// What the clients of a run have received.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Seen {
+    /// The run.
+    pub seed: Seed,
+    /// All events that clients have received, in their order; those that the network lost, and no
+    /// session was owed again, are not among them.
+    pub events: Vec<Received>,
+}
+
+impl Seen {
+    /// The events on one channel.
+    pub fn on<'s>(&'s self, channel: &'s str) -> impl Iterator<Item = &'s Received> {
+        self.events.iter().filter(move |event| event.channel == channel)
+    }
+}
+
+impl<A: Application> Simulation<A> {
+    /// Simulates this application, with a hundred seeds.
+    pub fn of(application: A) -> Self {
+        Self {
+            application,
+            patterns: Vec::new(),
+            makers: BTreeMap::new(),
+            options: BTreeMap::new(),
+            seeds: 0..100,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Lets clients subscribe to this channel or wildcard.
+    #[must_use]
+    pub fn subscribe(mut self, pattern: &str) -> Self {
+        self.patterns.push(pattern.to_owned());
+        self
+    }
+
+    /// Lets clients publish on this channel what `data` makes of the message's number, which is
+    /// different for each message of a run.
+    #[must_use]
+    pub fn publish(
+        mut self,
+        channel: &str,
+        data: impl Fn(u64) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        self.makers.insert(channel.to_owned(), Arc::new(data));
+        self
+    }
+
+    /// Sets an option of the server, such as `timeout` or `limits.queue_messages`: the clients have
+    /// to know the options, so they are set here and not by the application.
+    #[must_use]
+    pub fn set(mut self, option: &str, value: impl Into<Value>) -> Self {
+        self.options.insert(option.to_owned(), value.into());
+        self
+    }
+
+    /// Sets which seeds are run.
+    #[must_use]
+    pub fn seeds(mut self, seeds: Range<u64>) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// Looks at each run when it is over; `check` panics if something is not as it must be.
+    #[must_use]
+    pub fn check(mut self, check: impl Fn(&Seen) + Send + Sync + 'static) -> Self {
+        self.checks.push(Arc::new(check));
+        self
+    }
+
+    /// Runs all seeds. What the runs have met with.
+    ///
+    /// # Panics
+    ///
+    /// With the first run that fails: its seed, what failed, and what is left of its script when all
+    /// that the failure does not need is left out.
+    pub fn run(self) -> Coverage {
+        let mut coverage = Coverage::default();
+        for seed in self.seeds.clone().map(Seed) {
+            let script = self.script(seed);
+            let (failure, met) = self.play(&script, false);
+            if failure.is_some() {
+                let small = shrink_with(&script, &|script| self.play(script, false).0);
+                let (failure, _) = self.play(&small, true);
+                let failure = failure.map_or_else(String::new, |failure| failure.to_string());
+                panic!("seed {seed}: {failure}\nwith this script:\n{small}");
+            }
+            coverage.merge(&met);
+        }
+        coverage
+    }
+
+    fn script(&self, seed: Seed) -> Script {
+        let mut script = Script::new(seed);
+        script.settings = self.options.clone();
+        swarm_over(script, &self.universe())
+    }
+
+    fn universe(&self) -> Universe {
+        let channels = self.makers.keys().cloned().collect();
+        Universe { channels, patterns: self.patterns.clone(), usual: false }
+    }
+
+    /// One run. Its trace is printed if that is wanted, which a test's output shows when it fails.
+    fn play(&self, script: &Script, show: bool) -> (Option<Failure>, Coverage) {
+        let makers = self.makers.clone();
+        let data = move |channel: &str, number: u64| {
+            makers.get(channel).map_or(Value::Null, |maker| maker(number))
+        };
+        let world = World::new(script, show).map(|it| it.using(self.universe(), Data(Arc::new(data))));
+        let mut world = match world {
+            Ok(world) => world,
+            Err(error) => panic!("{error}"),
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut front = Front::new(script, &self.application)
+                .map_err(|error| Violation::new("application", error.to_string()))?;
+            drive(&mut world, &mut front)?;
+            let seen = Seen { seed: script.seed, events: world.take_seen() };
+            self.checks.iter().for_each(|check| check(&seen));
+            Ok(())
+        }));
+        world.trace().lines().iter().for_each(|line| println!("{line}"));
+        let failure = match result {
+            Ok(result) => failure_of(result),
+            Err(panic) => Some(Failure::Panic(panic_text(&*panic))),
+        };
+        (failure, world.coverage().clone())
+    }
+}
+
+impl<A> fmt::Debug for Simulation<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation").field("seeds", &self.seeds).finish_non_exhaustive()
+    }
+}
