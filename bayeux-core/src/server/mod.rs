@@ -290,9 +290,11 @@ impl Server {
         }
     }
 
-    /// Starts to count the session's silence: its client was answered, or lost.
+    /// Starts to count the session's silence: its client was answered, or lost. While a connect is
+    /// held there is no silence, and the deadline is the end of the hold: an earlier connect that
+    /// comes to its end only now, since the application thought about it, has no say in that.
     fn start_expiry(&mut self, key: SessionKey) {
-        if let Some(session) = self.sessions.get(key) {
+        if let Some(session) = self.sessions.get(key).filter(|session| session.held.is_none()) {
             self.set_deadline(key, session.expiry(self.now, &self.config));
         }
     }

@@ -276,3 +276,38 @@ fn questions_about_strangers_messages_have_the_bound_of_handshakes() {
     (0..2).for_each(|_| answer(&mut bench));
     assert_eq!(bench.server.stats().questions, 0);
 }
+
+/// A connect with a publish behind it is still being decided about when its session's next connect is
+/// held.
+#[test]
+fn a_connect_that_comes_to_its_end_late_does_not_change_how_long_another_one_is_held() {
+    let mut bench = Bench::new();
+    let visitor = bench.visitor();
+    bench.command(Command::Extend { incoming: true, outgoing: false });
+    let mut both = connect(&visitor);
+    both.as_array_mut()
+        .unwrap()
+        .extend(publish(&visitor, "/a", json!(1)).as_array().cloned().unwrap());
+    let early = bench.post(Some(&visitor), &both);
+    let question = extend_question(&mut bench);
+    let held = bench.post(Some(&visitor), &connect(&visitor));
+    let late = extend_question(&mut bench);
+    bench.input(Input::Answer(Answer::Extend(late.ticket, Some(late.request))));
+    assert!(bench.server.session(visitor.session()).unwrap().is_held());
+
+    bench.input(Input::Answer(Answer::Extend(question.ticket, Some(question.request))));
+    let question = extend_question(&mut bench);
+    bench.input(Input::Answer(Answer::Extend(question.ticket, Some(question.request))));
+    bench.take(early);
+    bench.pass(29_999);
+    assert_eq!(bench.answer(held), None, "it is held for its time");
+    bench.pass(1);
+    assert!(bench.answer(held).is_some(), "and not for longer");
+}
+
+fn extend_question(bench: &mut Bench) -> bayeux_core::AskExtend {
+    match bench.question() {
+        Question::Extend(question) => question,
+        other => panic!("an extend question: {other:?}"),
+    }
+}

@@ -72,7 +72,7 @@ impl From<Against> for Level {
     fn from(against: Against) -> Self {
         match against {
             Against::Machine => Self::Machine,
-            Against::Front => Self::Machine,
+            Against::Front => Self::Front,
         }
     }
 }

@@ -17,7 +17,8 @@ use std::time::Duration;
 use super::seed::{Draw, Seed};
 
 /// Channels that clients publish on.
-pub(super) const CHANNELS: [&str; 12] = [
+pub(super) const CHANNELS: [&str; 13] = [
+    "/open",
     "/open/a",
     "/open/a/b",
     "/open/c",

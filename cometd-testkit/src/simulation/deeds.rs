@@ -67,10 +67,13 @@ impl World {
                 let Some(connect) = self.connect_message(number) else { return };
                 let mut messages: Vec<_> =
                     self.publish_message(number, &channel).into_iter().collect();
-                messages.push((connect, What::Connect));
+                // In front of a message that is thought about, its answer waits for that one's.
+                let first = self.seed.about(&key).per_mille(500);
+                let at = if first { 0 } else { messages.len() };
+                messages.insert(at, (connect, What::Connect));
                 let ids = self.send(number, &key, messages);
                 if let Some(client) = self.clients.get_mut(&number) {
-                    client.connecting = ids.into_iter().last();
+                    client.connecting = ids.into_iter().nth(at);
                 }
             }
             Deed::Crowd => {
@@ -179,7 +182,7 @@ impl World {
         let Some(client) = self.clients.get(&number) else { return };
         let possible = match client.via {
             // A session's id is all that a socket needs that is nobody's yet.
-            Via::WebSocket => self.config.ws_require_handshake_per_connection,
+            Via::WebSocket => client.bound || self.config.ws_require_handshake_per_connection,
             Via::LongPolling | Via::CallbackPolling => !self.config.trust_client_session,
         };
         let browser = client.plan.browser;

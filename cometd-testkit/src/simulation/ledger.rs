@@ -11,80 +11,82 @@
 //! | `exact` | a parcel carries what its session is owed, in its order, and leaves nothing out |
 //! | `only-subscribed` | it carries nothing else |
 //! | `no-resurrection` | nothing is sent to, or told about, a session of which nothing is left |
-//! | `one-held` | a session has one held connect at most, on a link that waits |
+//! | `prompt` | nothing that is owed stays behind while its session can be reached |
+//! | `one-held` | a session has one held connect at most, on a link that waits; others are refused |
 //! | `held-bound` | a held connect ends in time |
 //! | `expiry-window` | a session expires neither before nor after its time |
+//! | `activity` | so does one that is not used |
 //! | `subscriptions` | subscriptions begin and end once, and views agree |
-//! | `bounded` | no queue and no table exceeds its limit |
+//! | `bounded` | no queue and no table exceeds its limit, and what has to go is what the policy says |
+//! | `places` | a browser has no more connects held than it may, and is told to poll only if so |
+//! | `pinged` | a socket is given up only if its peer is silent, and was pinged |
+//! | `drain` | a server that drains holds nothing and makes no session |
 //! | `census` | the machine's own numbers agree with what it said |
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bayeux_core::{
-    AckReply, Config, Event, LinkId, Message, Parcel, RemovedReason, Request, RequestKind, Server,
+    AckReply, Config, LinkId, Message, Overflow, Parcel, RemovedReason, Request, RequestKind,
     SessionId, Time, Verb,
 };
 
+use super::account::{Account, Owed};
+use super::application;
 use super::host::Violation;
 use super::record::matches;
 
 /// How late a driver may be, and a machine that was asked to let others go first.
-const SLACK: Duration = Duration::from_millis(60);
+pub(super) const SLACK: Duration = Duration::from_millis(60);
 
 /// What each session is owed.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    config: Config,
-    accounts: BTreeMap<SessionId, Account>,
-    links: BTreeMap<LinkId, LinkAccount>,
+    pub(super) config: Config,
+    pub(super) accounts: BTreeMap<SessionId, Account>,
+    pub(super) links: BTreeMap<LinkId, LinkAccount>,
     /// In whose name what was published.
     publishers: BTreeMap<u64, SessionId>,
     /// Since when the clock runs without a jump.
-    steady: Time,
-    forgotten: u64,
+    pub(super) steady: Time,
+    pub(super) forgotten: u64,
+    /// Whether the books can tell which events a full queue drops.
+    pub(super) strict: bool,
+    /// Whether the application has wished for something since the books were compared.
+    pub(super) wished: bool,
+    /// Whether a channel was made since then.
+    pub(super) channels_grew: bool,
+    /// Whose connect was held last, since then.
+    pub(super) latest_held: Option<SessionId>,
+    /// Since when the server is draining.
+    pub(super) draining: Option<Time>,
 }
 
 #[derive(Debug)]
-struct Account {
-    /// Why it has ended, if it has.
-    ended: Option<RemovedReason>,
-    forgotten: bool,
-    acknowledged: bool,
-    subscriptions: BTreeSet<String>,
-    owed: VecDeque<Owed>,
-    /// Events that were dropped, and are among those that are owed.
-    dropped: usize,
-    held: Option<(LinkId, Time, Duration)>,
-    /// When its silence began to count for certain.
-    quiet: Time,
-    /// The last time that anything happened that may have moved its end.
-    stirred: Time,
-    questions: usize,
-}
-
-#[derive(Debug)]
-struct Owed {
-    number: u64,
-    flying: Option<LinkId>,
-    /// Whether the client has it.
-    received: bool,
-}
-
-#[derive(Debug)]
-struct LinkAccount {
-    is_socket: bool,
+pub(super) struct LinkAccount {
+    pub(super) is_socket: bool,
+    pub(super) http2: bool,
     /// Whether a parcel was sent of which it is not known what became.
-    waits: bool,
-    answered: bool,
-    closed: bool,
+    pub(super) waits: bool,
+    pub(super) answered: bool,
+    pub(super) closed: bool,
+    /// Whether its connect was overtaken by a newer one.
+    pub(super) superseded: bool,
+    /// When its latest payload came.
+    pub(super) heard: Time,
+    /// When anything last happened to it.
+    pub(super) stirred: Time,
+    /// Whether it was pinged since it was last heard.
+    pub(super) pinged: bool,
+    /// When a connect that was held on it was last lost.
+    pub(super) lost: Option<Time>,
     /// What was sent, in order.
     parcels: Vec<(Option<SessionId>, Vec<u64>)>,
 }
 
-type Checked = Result<(), Violation>;
+pub(super) type Checked = Result<(), Violation>;
 
-fn violation(invariant: &'static str, what: String) -> Checked {
+pub(super) fn violation(invariant: &'static str, what: String) -> Checked {
     Err(Violation::new(invariant, what))
 }
 
@@ -96,9 +98,17 @@ pub(super) fn number(message: &Message) -> Option<u64> {
 }
 
 impl Ledger {
-    pub(super) fn new(config: Config) -> Self {
+    /// `late` says whether inputs come while outputs wait: then the books do not see everything in
+    /// the machine's order.
+    pub(super) fn new(config: Config, late: bool) -> Self {
+        let unbounded = config.limits.queue_bytes >= Config::default().limits.queue_bytes;
         Self {
             config,
+            strict: unbounded && !late,
+            wished: false,
+            channels_grew: false,
+            latest_held: None,
+            draining: None,
             accounts: BTreeMap::new(),
             links: BTreeMap::new(),
             publishers: BTreeMap::new(),
@@ -111,19 +121,31 @@ impl Ledger {
         self.steady = now;
     }
 
-    pub(super) fn opened(&mut self, link: LinkId, is_socket: bool) {
+    pub(super) fn opened(&mut self, link: LinkId, is_socket: bool, http2: bool, now: Time) {
         let account = LinkAccount {
             is_socket,
+            http2,
             waits: false,
             answered: false,
             closed: false,
+            superseded: false,
+            heard: now,
+            stirred: now,
+            pinged: false,
+            lost: None,
             parcels: Vec::new(),
         };
         self.links.insert(link, account);
     }
 
     /// A payload goes in.
-    pub(super) fn receives(&mut self, payload: &[Request], now: Time) {
+    pub(super) fn receives(&mut self, link: LinkId, payload: &[Request], now: Time) {
+        let is_connect = |it: &Request| matches!(it.kind, RequestKind::Connect { .. });
+        let mut is_socket = false;
+        if let Some(open) = self.links.get_mut(&link) {
+            is_socket = open.is_socket;
+            (open.heard, open.stirred, open.pinged) = (now, now, false);
+        }
         for request in payload {
             let Some(session) = request.client else { continue };
             if let RequestKind::Publish { message, .. } = &request.kind {
@@ -131,22 +153,29 @@ impl Ledger {
                     self.publishers.insert(number, session);
                 }
             }
-            if let Some(account) = self.accounts.get_mut(&session) {
-                account.stirred = now;
+            let Some(account) = self.accounts.get_mut(&session) else { continue };
+            account.stirred = now;
+            if !is_connect(request) {
+                account.used.1 = now;
+            }
+            // What the payload causes shall leave with its own response.
+            if !is_socket && !payload.first().is_some_and(is_connect) {
+                account.payloads.insert(link, None);
             }
         }
     }
 
     /// A question about a message of this session was asked, or is not open any more.
-    pub(super) fn asked(&mut self, session: SessionId, open: bool, now: Time) {
+    pub(super) fn asked(&mut self, session: SessionId, open: bool, now: Time) -> Checked {
         if let Some(account) = self.accounts.get_mut(&session) {
-            account.stirred = now;
+            (account.stirred, account.used.1) = (now, now);
             if open {
                 account.questions += 1;
             } else {
                 account.questions -= 1;
             }
         }
+        self.check_questions(session)
     }
 
     /// Something happens that may move the session's end.
@@ -158,115 +187,37 @@ impl Ledger {
 
     /// The application delivers a message to a session.
     pub(super) fn delivers(&mut self, session: SessionId, number: u64) {
+        let (policy, most) = self.overflow();
         if let Some(account) = self.accounts.get_mut(&session).filter(|it| it.ended.is_none()) {
-            account.owed.push_back(Owed { number, flying: None, received: false });
+            account.offer(Owed::new(number, "/direct", None), policy, most);
+        }
+    }
+
+    /// What happens in a queue of so many events, as far as the books can tell.
+    fn overflow(&self) -> (Overflow, usize) {
+        if self.strict {
+            (self.config.overflow, self.config.limits.queue_messages)
+        } else {
+            (Overflow::Remove, usize::MAX)
         }
     }
 
     /// A message went to its subscribers.
-    pub(super) fn relays(&mut self, message: &Message) {
+    pub(super) fn relays(&mut self, message: &Message, now: Time) {
         let Some(number) = number(message) else { return };
+        let (policy, most) = self.overflow();
+        let (channel, wait) = (message.channel().as_str(), self.config.max_lazy_timeout);
+        let lazy = !wait.is_zero() && matches(application::LAZY, channel);
         let publisher =
             self.publishers.get(&number).filter(|_| !self.config.broadcast_to_publisher);
         for (session, account) in &mut self.accounts {
             let mut subscriptions = account.subscriptions.iter();
-            let reached = subscriptions.any(|it| matches(it, message.channel().as_str()));
+            let reached = subscriptions.any(|it| matches(it, channel));
             if reached && account.ended.is_none() && publisher != Some(session) {
-                account.owed.push_back(Owed { number, flying: None, received: false });
+                let lazy = lazy.then(|| now + wait);
+                account.offer(Owed::new(number, channel, lazy), policy, most);
             }
         }
-    }
-
-    pub(super) fn tells(&mut self, event: &Event, since: Time, now: Time) -> Checked {
-        match event {
-            Event::SessionAdded { session, .. } => {
-                let account = Account {
-                    ended: None,
-                    forgotten: false,
-                    acknowledged: false,
-                    subscriptions: BTreeSet::new(),
-                    owed: VecDeque::new(),
-                    dropped: 0,
-                    held: None,
-                    quiet: since,
-                    stirred: now,
-                    questions: 0,
-                };
-                if self.accounts.insert(*session, account).is_some() {
-                    return violation("no-resurrection", format!("{session:?} was made twice"));
-                }
-            }
-            Event::SessionRemoved { session, reason } => {
-                return self.removed(*session, *reason, now);
-            }
-            Event::Subscribed { session, channel } => {
-                let account = self.live(*session)?;
-                if !account.subscriptions.insert(channel.to_string()) {
-                    return violation("subscriptions", format!("twice to {channel}"));
-                }
-            }
-            Event::Unsubscribed { session, channel } => {
-                let Some(account) = self.accounts.get_mut(session) else { return Ok(()) };
-                if !account.subscriptions.remove(channel.as_str()) {
-                    return violation("subscriptions", format!("no end without {channel}"));
-                }
-            }
-            Event::Suspended { session, link, timeout } => {
-                let account = self.live(*session)?;
-                let before = account.held.replace((*link, now, *timeout));
-                if let Some((other, ..)) = before {
-                    return violation("one-held", format!("{link:?} beside {other:?}"));
-                }
-                if self.links.get(link).is_none_or(|it| it.answered && !it.is_socket) {
-                    return violation("one-held", format!("{link:?} does not wait"));
-                }
-            }
-            Event::Resumed { session, link, .. } => {
-                let steady = self.steady;
-                let Some(account) = self.accounts.get_mut(session) else {
-                    return violation("no-resurrection", format!("{session:?} is resumed"));
-                };
-                (account.quiet, account.stirred) = (since, now);
-                let Some((held, since, timeout)) = account.held.take() else {
-                    return violation("one-held", format!("{link:?} was not held"));
-                };
-                if held != *link {
-                    return violation("one-held", format!("{held:?} was held, not {link:?}"));
-                }
-                if now > since + timeout + SLACK && since >= steady {
-                    return violation("held-bound", format!("{link:?} was held since {since}"));
-                }
-            }
-            Event::EventsDropped { session, count } => {
-                if let Some(account) = self.accounts.get_mut(session) {
-                    account.dropped += count;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn live(&mut self, session: SessionId) -> Result<&mut Account, Violation> {
-        let account = self.accounts.get_mut(&session).filter(|it| it.ended.is_none());
-        account.ok_or_else(|| Violation::new("no-resurrection", format!("{session:?} is gone")))
-    }
-
-    fn removed(&mut self, session: SessionId, reason: RemovedReason, now: Time) -> Checked {
-        let least = self.config.max_interval;
-        let account = self.live(session)?;
-        account.ended = Some(reason);
-        if account.held.is_some() {
-            return violation("one-held", format!("{session:?} ends while a connect is held"));
-        }
-        if reason == RemovedReason::Expired && now < account.quiet + least {
-            let what = format!(
-                "{session:?} expires {:?} after its client was heard",
-                now.since(account.quiet)
-            );
-            return violation("expiry-window", what);
-        }
-        Ok(())
     }
 
     /// A parcel leaves.
@@ -283,7 +234,11 @@ impl Ledger {
         if open.waits || open.closed || (open.answered && !open.is_socket) {
             return violation("one-answer", format!("{link:?} was answered before"));
         }
-        (open.waits, open.answered) = (true, true);
+        if open.superseded {
+            return violation("one-held", format!("{link:?} was overtaken and is answered"));
+        }
+        (open.waits, open.answered, open.stirred) = (true, true, now);
+        let heard = open.heard;
         let numbers: Vec<_> = parcel.events.iter().filter_map(|it| number(it)).collect();
         let handshake = parcel.replies.iter().find(|reply| reply.client.is_some());
         let session = parcel.session.or(handshake.and_then(|reply| reply.client));
@@ -295,9 +250,23 @@ impl Ledger {
             return violation("only-subscribed", format!("{numbers:?} are nobody's"));
         };
         let is_socket = open.is_socket;
+        self.check_places(session, (link, parcel), since)?;
+        let config = &self.config;
         let Some(account) = self.accounts.get_mut(&session) else {
             return violation("no-resurrection", format!("{session:?} was never there"));
         };
+        account.payloads.remove(&link);
+        let connects = |it: &&bayeux_core::Reply| it.answers(Verb::Connect) && it.is_successful();
+        let connect = parcel.replies.iter().find(connects);
+        if let Some(reply) = connect {
+            account.polls = reply.advice.is_some_and(|it| it.multiple_clients);
+            if std::mem::take(&mut account.advise) && reply.advice.is_none() {
+                return violation("places", format!("{session:?} goes on to poll"));
+            }
+        }
+        if parcel.replies.iter().any(|it| !it.answers(Verb::Connect) && it.is_successful()) {
+            account.used.0 = account.used.0.max(heard);
+        }
         if let Some(reply) = handshake {
             account.acknowledged = matches!(reply.ack, Some(AckReply::Enabled(_)));
         }
@@ -307,8 +276,15 @@ impl Ledger {
                 account.quiet = since;
             }
         }
+        let is_live = account.ended.is_none();
         if numbers.is_empty() {
-            return Ok(());
+            // A connect's answer over HTTP takes everything, if there is anything.
+            let takes = is_live && connect.is_some() && !is_socket && !account.acknowledged;
+            return if takes { account.take(link, &numbers, false) } else { Ok(()) };
+        }
+        let waits = config.meta_connect_deliver_only || account.acknowledged;
+        if is_live && waits && connect.is_none() && handshake.is_none() {
+            return violation("exact", format!("{numbers:?} leave without a connect's answer"));
         }
         if account.forgotten {
             return violation(
@@ -328,6 +304,9 @@ impl Ledger {
 
     /// The link is refused: what a socket was writing counts as written.
     pub(super) fn refuses(&mut self, link: LinkId, now: Time) -> Checked {
+        self.accounts.values_mut().for_each(|account| {
+            account.payloads.remove(&link);
+        });
         let Some(open) = self.links.get(&link) else {
             return violation("one-answer", format!("{link:?} is refused, and not open"));
         };
@@ -345,7 +324,7 @@ impl Ledger {
     pub(super) fn landed(&mut self, link: LinkId, delivered: bool, now: Time) {
         self.land(link, delivered);
         if let Some(open) = self.links.get_mut(&link) {
-            open.waits = false;
+            (open.waits, open.stirred) = (false, now);
             if let Some((Some(session), _)) = open.parcels.last() {
                 if let Some(account) = self.accounts.get_mut(session) {
                     account.stirred = now;
@@ -357,6 +336,11 @@ impl Ledger {
     /// The link is closed by its client.
     pub(super) fn closed(&mut self, link: LinkId, now: Time) {
         self.landed(link, false, now);
+        for account in self.accounts.values_mut() {
+            if let Some(gone) = account.payloads.get_mut(&link) {
+                *gone = Some(now);
+            }
+        }
         if let Some(open) = self.links.get_mut(&link) {
             open.closed = true;
         }
@@ -398,170 +382,5 @@ impl Ledger {
             }
             _ => violation("no-resurrection", format!("{session:?} is forgotten and was not gone")),
         }
-    }
-
-    /// Compares the books with what the machine says of itself.
-    pub(super) fn check(&self, server: &Server, now: Time) -> Checked {
-        let stats = server.stats();
-        let limits = &self.config.limits;
-        if stats.sessions > limits.sessions || stats.held > stats.sessions {
-            return violation("bounded", format!("{stats:?}"));
-        }
-        let live = self.accounts.iter().filter(|(_, account)| account.ended.is_none());
-        let mut held = 0;
-        for (session, account) in live {
-            let Some(view) = server.session(*session) else {
-                return violation("census", format!("{session:?} is not there"));
-            };
-            held += usize::from(account.held.is_some());
-            if view.queue_messages() > limits.queue_messages {
-                return violation("bounded", format!("{} in a queue", view.queue_messages()));
-            }
-            let owed = account.owed.len() - account.dropped.min(account.owed.len());
-            if !account.acknowledged && view.queue_messages() != owed {
-                let what = format!("{} are queued, {owed} are owed", view.queue_messages());
-                return violation("census", what);
-            }
-            if view.is_held() != account.held.is_some() {
-                return violation("one-held", format!("{session:?} is held, or is not"));
-            }
-            account.check_time(*session, &self.config, self.steady, now)?;
-        }
-        if server.sessions().count()
-            != self.accounts.values().filter(|it| it.ended.is_none()).count()
-            || held != stats.held
-        {
-            return violation("census", format!("{stats:?}"));
-        }
-        Ok(())
-    }
-
-    /// Compares the subscriptions, which costs more.
-    pub(super) fn check_subscriptions(&self, server: &Server) -> Checked {
-        for (session, account) in self.accounts.iter().filter(|(_, it)| it.ended.is_none()) {
-            let Some(view) = server.session(*session) else { continue };
-            let seen: BTreeSet<_> = view.subscriptions().iter().map(ToString::to_string).collect();
-            if seen != account.subscriptions {
-                let what = format!("{seen:?}, not {:?}", account.subscriptions);
-                return violation("subscriptions", what);
-            }
-        }
-        Ok(())
-    }
-
-    /// All is quiet, and everybody has had time to get what is owed.
-    pub(super) fn check_settled(&self) -> Checked {
-        for (session, account) in self.accounts.iter().filter(|(_, it)| it.ended.is_none()) {
-            let waiting: Vec<_> = account.owed.iter().filter(|it| !it.received).collect();
-            if waiting.len() > account.dropped {
-                let what = format!(
-                    "{session:?} waits for {waiting:?}, and {} were dropped",
-                    account.dropped
-                );
-                return violation("no-loss", what);
-            }
-        }
-        Ok(())
-    }
-
-    /// All is over: each request was answered, and each session has ended.
-    pub(super) fn check_over(&self) -> Checked {
-        if let Some((link, _)) = self.links.iter().find(|(_, it)| !it.answered && !it.closed) {
-            return violation("one-answer", format!("{link:?} was never answered"));
-        }
-        if self.forgotten != self.accounts.len() as u64 {
-            let what = format!("{} sessions, {} forgotten", self.accounts.len(), self.forgotten);
-            return violation("no-leak", what);
-        }
-        Ok(())
-    }
-}
-
-impl Account {
-    /// A parcel takes events with these numbers.
-    fn take(&mut self, link: LinkId, numbers: &[u64], is_socket: bool) -> Checked {
-        if self.acknowledged {
-            return self.take_again(numbers, is_socket);
-        }
-        let mut at = 0;
-        for number in numbers {
-            loop {
-                let Some(owed) = self.owed.get_mut(at) else {
-                    let what = format!("#{number} is not owed, or not now");
-                    return violation("only-subscribed", what);
-                };
-                if owed.flying.is_some() {
-                    at += 1;
-                } else if owed.number == *number {
-                    owed.flying = Some(link);
-                    at += 1;
-                    break;
-                } else if self.dropped > 0 {
-                    self.dropped -= 1;
-                    self.owed.remove(at);
-                } else {
-                    let what = format!("#{number} leaves before #{}", owed.number);
-                    return violation("exact", what);
-                }
-            }
-        }
-        let left = self.owed.iter().skip(at).filter(|it| it.flying.is_none()).count();
-        if !is_socket && left > self.dropped {
-            return violation("exact", format!("{left} events stay behind on {link:?}"));
-        }
-        Ok(())
-    }
-
-    /// The same where the client acknowledges: what it has may be left out in front (and comes again
-    /// if an old connect says that it has less); all else leaves in order, and over HTTP together.
-    fn take_again(&mut self, numbers: &[u64], is_socket: bool) -> Checked {
-        let has = self.owed.iter().take_while(|it| it.received).count();
-        // The most that it may have first: what was published twice has one number.
-        let dropped = (0..=has).rev().find_map(|from| self.dropped_from(from, numbers, is_socket));
-        let Some(dropped) = dropped else {
-            let owed: Vec<_> = self.owed.iter().skip(has).map(|it| it.number).collect();
-            return violation("exact", format!("{numbers:?} leave, {owed:?} are owed"));
-        };
-        self.dropped -= dropped.len();
-        for at in dropped.into_iter().rev() {
-            self.owed.remove(at);
-        }
-        Ok(())
-    }
-
-    /// What must have been dropped if the events from this one on left with these numbers; `None` if
-    /// that cannot be.
-    fn dropped_from(&self, from: usize, numbers: &[u64], is_socket: bool) -> Option<Vec<usize>> {
-        let (mut numbers, mut dropped) = (numbers.iter().peekable(), Vec::new());
-        for (at, owed) in self.owed.iter().enumerate().skip(from) {
-            if is_socket && numbers.peek().is_none() {
-                // The rest follows when this is written.
-                break;
-            }
-            if numbers.next_if_eq(&&owed.number).is_none() {
-                dropped.push(at);
-            }
-        }
-        (numbers.next().is_none() && dropped.len() <= self.dropped).then_some(dropped)
-    }
-
-    /// Its time is not over.
-    fn check_time(&self, id: SessionId, config: &Config, steady: Time, now: Time) -> Checked {
-        if let Some((link, since, timeout)) = self.held {
-            if now > since + timeout + SLACK && since >= steady {
-                return violation("held-bound", format!("{link:?} is held since {since}"));
-            }
-            return Ok(());
-        }
-        let interval = config.interval.max(config.multi_session_interval);
-        let most = self.stirred.max(steady) + interval + config.max_interval + SLACK;
-        if now > most && self.questions == 0 {
-            let what = format!(
-                "{id:?} is there {:?} after its last sign of life",
-                now.since(self.stirred)
-            );
-            return violation("expiry-window", what);
-        }
-        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::{
-    Config, Event, LinkId, Message, Parcel, Pattern, RemovedReason, ResumeCause, Server, SessionId,
-    Time,
+    Config, Event, LinkId, Message, Parcel, Pattern, Refusal, RemovedReason, ResumeCause, Server,
+    SessionId, Time,
 };
 
 use super::host::Violation;
@@ -25,9 +25,9 @@ fn session() -> SessionId {
 
 /// Books with a session that is there since the beginning, and an open link.
 fn ledger() -> Ledger {
-    let mut ledger = Ledger::new(Config::default());
+    let mut ledger = Ledger::new(Config::default(), true);
     tell(&mut ledger, Event::SessionAdded { session: session(), link: LINK }, 0).unwrap();
-    ledger.opened(LINK, false);
+    ledger.opened(LINK, false, false, at(0));
     ledger
 }
 
@@ -67,7 +67,7 @@ fn a_link_is_answered_once() {
     assert_eq!(broken(send(&mut ledger, LINK, &[])), "one-answer");
     assert_eq!(broken(send(&mut ledger, LinkId(9), &[])), "one-answer");
     assert_eq!(broken(ledger.refuses(LINK, at(0))), "one-answer");
-    ledger.opened(LinkId(2), false);
+    ledger.opened(LinkId(2), false, false, at(0));
     remove(&mut ledger, RemovedReason::Disconnected, 0).unwrap();
     ledger.forgets(session()).unwrap();
     assert_eq!(broken(ledger.check_over()), "one-answer");
@@ -93,12 +93,12 @@ fn what_is_not_owed_does_not_leave() {
     // It has left already.
     let mut books = ledger();
     owe(&mut books, [1]);
-    books.opened(LinkId(2), false);
+    books.opened(LinkId(2), false, false, at(0));
     send(&mut books, LINK, &[1]).unwrap();
     assert_eq!(broken(send(&mut books, LinkId(2), &[1])), "only-subscribed");
     // It did not get out, and comes again.
     books.closed(LINK, at(0));
-    books.opened(LinkId(3), false);
+    books.opened(LinkId(3), false, false, at(0));
     send(&mut books, LinkId(3), &[1]).unwrap();
 }
 
@@ -108,12 +108,12 @@ fn only_subscribers_are_owed_what_is_published() {
     let channel = Pattern::parse("/a/*").expect("a pattern");
     tell(&mut books, Event::Subscribed { session: session(), channel: channel.clone() }, 0)
         .unwrap();
-    books.relays(&message("/a/b", 1).expect("a message"));
-    books.relays(&message("/a/b/c", 2).expect("a message"));
+    books.relays(&message("/a/b", 1).expect("a message"), at(0));
+    books.relays(&message("/a/b/c", 2).expect("a message"), at(0));
     send(&mut books, LINK, &[1]).unwrap();
     tell(&mut books, Event::Unsubscribed { session: session(), channel }, 0).unwrap();
-    books.relays(&message("/a/b", 3).expect("a message"));
-    books.opened(LinkId(2), false);
+    books.relays(&message("/a/b", 3).expect("a message"), at(0));
+    books.opened(LinkId(2), false, false, at(0));
     assert_eq!(broken(send(&mut books, LinkId(2), &[3])), "only-subscribed");
 }
 
@@ -151,7 +151,7 @@ fn a_session_that_is_gone_stays_gone() {
 fn one_connect_is_held_on_a_link_that_waits() {
     let mut books = ledger();
     hold(&mut books, LINK, 0).unwrap();
-    books.opened(LinkId(2), false);
+    books.opened(LinkId(2), false, false, at(0));
     assert_eq!(broken(hold(&mut books, LinkId(2), 0)), "one-held");
     let mut books = ledger();
     send(&mut books, LINK, &[]).unwrap();
@@ -201,5 +201,53 @@ fn subscriptions_begin_and_end_once() {
 fn the_machine_agrees_with_the_books() {
     let server = Server::new(Config::default(), Seed(1).entropy(), at(0)).expect("a server");
     assert_eq!(broken(ledger().check(&server, at(0))), "census");
-    Ledger::new(Config::default()).check(&server, at(0)).unwrap();
+    Ledger::new(Config::default(), true).check(&server, at(0)).unwrap();
+}
+
+#[test]
+fn a_server_that_drains_holds_nothing_and_makes_no_session() {
+    let mut books = ledger();
+    books.drains(at(0));
+    assert_eq!(broken(tell(&mut books, added(SessionId::parse(&"1".repeat(36))), 0)), "drain");
+    let server = Server::new(Config::default(), Seed(1).entropy(), at(0)).expect("a server");
+    hold(&mut books, LINK, 0).unwrap();
+    assert_eq!(broken(books.check_bounds(&server, at(0))), "drain");
+}
+
+fn added(session: Option<SessionId>) -> Event {
+    Event::SessionAdded { session: session.expect("an id"), link: LinkId(7) }
+}
+
+#[test]
+fn a_socket_is_given_up_when_it_is_silent_and_was_pinged() {
+    // The default pings after 45 seconds and gives up after 75.
+    let mut books = ledger();
+    books.opened(LinkId(2), true, false, at(0));
+    assert_eq!(broken(books.gives_up(LinkId(2), Refusal::Idle, at(74_999))), "pinged");
+    hold(&mut books, LinkId(2), 0).unwrap();
+    let (session, link, cause) = (session(), LinkId(2), ResumeCause::ConnectionLost);
+    let lost = Event::Resumed { session, link, cause };
+    assert_eq!(broken(tell(&mut books, lost, 75_000)), "held-bound");
+    assert_eq!(broken(books.gives_up(LinkId(2), Refusal::Idle, at(75_000))), "pinged");
+    books.pings(LinkId(2));
+    books.gives_up(LinkId(2), Refusal::Idle, at(75_000)).unwrap();
+}
+
+#[test]
+fn a_session_that_is_used_does_not_end_for_want_of_use() {
+    let mut books = ledger();
+    books.watches(session(), Some(Duration::from_secs(5)), at(0));
+    assert_eq!(broken(remove(&mut books, RemovedReason::Inactive, 4_999)), "activity");
+    let mut books = ledger();
+    assert_eq!(broken(remove(&mut books, RemovedReason::Inactive, 4_999)), "activity");
+}
+
+#[test]
+fn no_more_questions_are_open_than_may_be() {
+    let mut config = Config::default();
+    config.limits.session_questions = 1;
+    let mut books = Ledger::new(config, true);
+    tell(&mut books, added(Some(session())), 0).unwrap();
+    books.asked(session(), true, at(0)).unwrap();
+    assert_eq!(broken(books.asked(session(), true, at(0))), "bounded");
 }

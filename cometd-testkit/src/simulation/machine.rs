@@ -5,43 +5,40 @@
 //! [`Ledger`]).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::{
-    Activity, Answer, BrowserId, ChannelName, ChannelSettings, Command, Config, Decoder, Encoding,
-    Event, Input, Json, LinkId, LinkInfo, ListenVerdict, Message, MessageParts, Output, Pattern,
-    Question, QuestionId, Receipt, Refusal, RemovedReason, RuleList, Rules, Ruling, Server,
-    SessionId, Setup, Time, Timing, Transport, Verdict, WallTime, encode,
+    Answer, BrowserId, ChannelName, Command, Config, Decoder, Encoding, Event, Input, Json, LinkId,
+    LinkInfo, Message, MessageParts, Output, QuestionId, Refusal, RemovedReason, Server, SessionId,
+    Time, Transport, WallTime, encode,
 };
 use bytes::Bytes;
 
-use super::application::{self, ANSWER, Course};
-use super::host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
+use super::host::{Down, Gauges, Host, Removal, Request, Up, Violation};
 use super::ledger::{self, Ledger};
 use super::script::{Fault, Faults, Script, ScriptError};
 use super::seed::Seed;
 
 /// The bare state machine.
 pub struct Machine {
-    server: Server,
+    pub(super) server: Server,
     decoder: Decoder,
     config: Config,
-    seed: Seed,
-    faults: Faults,
+    pub(super) seed: Seed,
+    pub(super) faults: Faults,
     /// When the faults stop.
     heal: Time,
     /// How far the server's clock is ahead of the world's.
     ahead: Duration,
     /// The server's time.
-    now: Time,
+    pub(super) now: Time,
     links: BTreeMap<LinkId, Open>,
-    thinking: BTreeMap<(Time, u64), (QuestionId, Answer)>,
-    asked: BTreeMap<QuestionId, SessionId>,
-    questions: u64,
+    pub(super) thinking: BTreeMap<(Time, u64), (QuestionId, Answer)>,
+    pub(super) asked: BTreeMap<QuestionId, SessionId>,
+    pub(super) questions: u64,
     downs: VecDeque<Down>,
-    ledger: Ledger,
-    notes: Vec<String>,
+    pub(super) ledger: Ledger,
+    pub(super) notes: Vec<String>,
     /// When the outputs are looked at that wait.
     polls_at: Option<Time>,
     /// When the first of them may have come about.
@@ -76,7 +73,7 @@ impl Machine {
             .map_err(|_| ScriptError::new("the options make no sense", ""))?;
         let mut machine = Self {
             decoder: Decoder::new(&config),
-            ledger: Ledger::new(config.clone()),
+            ledger: Ledger::new(config.clone(), script.faults.get(Fault::LatePoll) > 0),
             server,
             config,
             seed: script.seed,
@@ -98,36 +95,16 @@ impl Machine {
         Ok(machine)
     }
 
-    fn set_up(&mut self) {
-        let ask = || {
-            let asked = application::ASKED.iter().filter_map(|it| Pattern::parse(it).ok());
-            asked.fold(RuleList::new(Ruling::Allow), |list, it| list.rule(it, Ruling::Ask))
-        };
-        let mut rules = Rules::new();
-        if self.faults.get(Fault::Think) > 0 {
-            rules.handshake = Ruling::Ask;
-        }
-        (rules.create, rules.subscribe, rules.publish) = (ask(), ask(), ask());
-        self.command(Command::SetRules(rules.into()));
-        for pattern in application::LISTENED.iter().filter_map(|it| Pattern::parse(it).ok()) {
-            self.command(Command::ListenChannel { pattern, listen: true });
-        }
-        if let Ok(pattern) = Pattern::parse(application::LAZY) {
-            let settings = ChannelSettings::new().lazy(true).persistent(true);
-            self.command(Command::ConfigureChannel { pattern, settings });
-        }
-        while self.server.poll_output().is_some() {}
-    }
-
-    fn rate(&self, fault: Fault) -> u64 {
+    pub(super) fn rate(&self, fault: Fault) -> u64 {
         if self.now < self.heal { self.faults.get(fault) } else { 0 }
     }
 
-    fn command(&mut self, command: Command) {
+    pub(super) fn command(&mut self, command: Command) {
+        self.ledger.wishes();
         self.input(Input::Command(command));
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         if self.polls_at.is_none() {
             self.since = self.now;
         }
@@ -148,14 +125,14 @@ impl Machine {
         let browser = request.cookie.as_deref().and_then(BrowserId::parse);
         let info = LinkInfo::new(transport).browser(browser).http2(request.http2);
         self.links.insert(link, Open::default());
-        self.ledger.opened(link, false);
+        self.ledger.opened(link, false, request.http2, self.now);
         self.input(Input::Open { link, info });
         self.receive(link, payload);
         Ok(())
     }
 
     fn receive(&mut self, link: LinkId, payload: Vec<bayeux_core::Request>) {
-        self.ledger.receives(&payload, self.now);
+        self.ledger.receives(link, &payload, self.now);
         self.input(Input::Receive { link, payload });
     }
 
@@ -204,73 +181,6 @@ impl Machine {
         self.close(link);
     }
 
-    fn wish(&mut self, wish: Wish) -> Result<(), Violation> {
-        // What is due happens first, so that the books say to whom the wish applies.
-        self.input(Input::Tick);
-        self.drain()?;
-        let parse = |text: &str| Pattern::parse(text).ok();
-        let id = |text: &str| SessionId::parse(text);
-        let command = match wish {
-            Wish::Publish { channel, number } => {
-                let (from, receipt) = (None, Some(Receipt(number)));
-                message(&channel, number).map(|message| Command::Publish {
-                    message: message.into(),
-                    from,
-                    receipt,
-                })
-            }
-            Wish::Deliver { session, number } => {
-                let Some(session) = id(&session) else { return Ok(()) };
-                self.deliver(session, number);
-                None
-            }
-            Wish::Disconnect { session } => {
-                id(&session).map(|session| Command::Disconnect { session })
-            }
-            Wish::Batch { session, begin } => id(&session).map(|session| match begin {
-                true => Command::BeginBatch { session },
-                false => Command::EndBatch { session },
-            }),
-            Wish::Subscribe { session, pattern, on } => {
-                let both = id(&session).zip(parse(&pattern));
-                both.map(|(session, pattern)| match on {
-                    true => Command::Subscribe { session, pattern },
-                    false => Command::Unsubscribe { session, pattern },
-                })
-            }
-            Wish::Activity { session, period } => id(&session).map(|session| {
-                let activity = period.map(Activity::of_client);
-                Command::SetActivity { session, activity }
-            }),
-            Wish::Timeout { session, timeout } => id(&session).map(|session| {
-                self.ledger.stirs(session, self.now);
-                Command::SetTiming { session, timing: Timing::new().timeout(timeout) }
-            }),
-            Wish::Extend { on } => Some(Command::Extend { incoming: on, outgoing: on }),
-            Wish::Listen { pattern, on } => {
-                parse(&pattern).map(|pattern| Command::ListenChannel { pattern, listen: on })
-            }
-            Wish::Authorize { pattern, on } => {
-                parse(&pattern).map(|pattern| Command::AuthorizeChannel { pattern, authorize: on })
-            }
-            Wish::Remove { pattern } => {
-                parse(&pattern).map(|pattern| Command::RemoveChannel { pattern })
-            }
-            Wish::Drain { spread } => Some(Command::Drain { spread }),
-        };
-        if let Some(command) = command {
-            self.command(command);
-        }
-        Ok(())
-    }
-
-    fn deliver(&mut self, session: SessionId, number: u64) {
-        if let Some(message) = message("/direct", number) {
-            self.ledger.delivers(session, number);
-            self.command(Command::Deliver { session, message: message.into() });
-        }
-    }
-
     /// Looks at the outputs, or lets them wait for a while.
     fn settle(&mut self) -> Result<(), Violation> {
         self.inputs += 1;
@@ -286,7 +196,7 @@ impl Machine {
     }
 
     /// Does what the machine wants, until it wants nothing more.
-    fn drain(&mut self) -> Result<(), Violation> {
+    pub(super) fn drain(&mut self) -> Result<(), Violation> {
         self.polls_at = None;
         // What goes in because of an output waits until everything is out that was caused before.
         let mut later = VecDeque::new();
@@ -299,7 +209,7 @@ impl Machine {
                         self.note(event);
                         self.ledger.tells(event, self.since, self.now)?;
                     }
-                    Output::Relay(message) => self.ledger.relays(message),
+                    Output::Relay(message) => self.ledger.relays(message, self.now),
                     _ => {}
                 }
             }
@@ -359,6 +269,7 @@ impl Machine {
             Output::Refuse { link, refusal } => {
                 // It may have been closed since.
                 let Some(open) = self.links.remove(&link) else { return Ok(()) };
+                self.ledger.gives_up(link, refusal, self.now)?;
                 self.ledger.refuses(link, self.now)?;
                 self.downs.push_back(if open.is_socket {
                     let code = match refusal {
@@ -383,9 +294,12 @@ impl Machine {
                     self.receive(link, payload);
                 }
             }
-            Output::Ping { link } => self.downs.push_back(Down::Ping { link }),
-            Output::Ask(question) => self.ask(question),
-            Output::Withdraw(question) => self.settled(question),
+            Output::Ping { link } => {
+                self.ledger.pings(link);
+                self.downs.push_back(Down::Ping { link });
+            }
+            Output::Ask(question) => self.ask(question)?,
+            Output::Withdraw(question) => self.settled(question)?,
             Output::Forget { session } => self.ledger.forgets(session)?,
             Output::Tell(Event::SessionRemoved { session, reason }) => {
                 let (session, reason) = (session.to_string(), removal(reason));
@@ -400,79 +314,6 @@ impl Machine {
             Output::Tell(_) | Output::Relay(_) => {}
         }
         Ok(())
-    }
-
-    /// The application thinks about a question, or not at all, or for ever.
-    fn ask(&mut self, question: Question) {
-        let id = question.id();
-        let (session, kind, channel) = match &question {
-            Question::Handshake(_) => (None, "handshake", String::new()),
-            Question::Create(it) => (Some(it.session), "create", it.channel.to_string()),
-            Question::Subscribe(it) => (Some(it.session), "subscribe", it.channel.to_string()),
-            Question::Publish(it) => {
-                (Some(it.session), "publish", it.message.channel().to_string())
-            }
-            Question::Listen(it) => (
-                it.session.filter(|_| it.link.is_some()),
-                "listen",
-                it.message.channel().to_string(),
-            ),
-            Question::Extend(it) => (it.session, "extend", String::new()),
-        };
-        if let Some(session) = session {
-            self.asked.insert(id, session);
-            self.ledger.asked(session, true, self.now);
-        }
-        self.questions += 1;
-        let what = format!("{kind} {channel} {}", self.questions);
-        self.notes.push(format!("ask {kind} {channel}"));
-        let time = application::thinking(self.seed, self.rate(Fault::Think), &what);
-        let course = match &question {
-            Question::Listen(it) => application::listener(it.message.channel().as_str()),
-            Question::Handshake(_) | Question::Extend(_) => Course::Yes,
-            _ => application::policy(&channel),
-        };
-        if course == Course::Never {
-            return;
-        }
-        let verdict = Verdict::from(course == Course::Yes);
-        let answer = match question {
-            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict, Setup::default()),
-            Question::Create(it) => Answer::Create(it.ticket, verdict),
-            Question::Subscribe(it) => Answer::Subscribe(it.ticket, verdict),
-            Question::Publish(it) => Answer::Publish(it.ticket, verdict),
-            Question::Extend(it) => Answer::Extend(it.ticket, Some(it.request)),
-            Question::Listen(it) => {
-                if channel == "/service/echo" {
-                    if let (Some(session), Some(number)) = (it.session, ledger::number(&it.message))
-                    {
-                        self.deliver(session, number | ANSWER);
-                    }
-                }
-                let swapped = Json::from_text("\"swapped\"").ok();
-                let verdict = match (course, swapped) {
-                    (Course::No, _) => ListenVerdict::Veto,
-                    (_, Some(data)) if application::is_swapped(&channel) => {
-                        ListenVerdict::Replace(Arc::new(it.message.replace_data(&data)))
-                    }
-                    _ => ListenVerdict::Continue,
-                };
-                Answer::Listen(it.ticket, verdict)
-            }
-        };
-        if time.is_zero() {
-            self.settled(id);
-            self.input(Input::Answer(answer));
-        } else {
-            self.thinking.insert((self.now + time, self.questions), (id, answer));
-        }
-    }
-
-    /// A question is not open any more.
-    fn settled(&mut self, question: QuestionId) {
-        if let Some(session) = self.asked.remove(&question) {
-            self.ledger.asked(session, false, self.now);
-        }
     }
 
     /// The world's time that is the server's `at`.
@@ -511,12 +352,15 @@ impl Host for Machine {
             Up::Request { link, request } => self.request(link, request)?,
             Up::Dial { link, .. } => {
                 self.links.insert(link, Open { is_socket: true, ..Open::default() });
-                self.ledger.opened(link, true);
+                self.ledger.opened(link, true, false, self.now);
                 let info = LinkInfo::new(Transport::WebSocket);
                 self.input(Input::Open { link, info });
             }
             Up::Text { link, text } => self.text(link, text),
-            Up::Pong { link } => self.input(Input::Alive { link }),
+            Up::Pong { link } => {
+                self.ledger.alive(link);
+                self.input(Input::Alive { link });
+            }
             Up::Gone { link } => self.gone(link),
             Up::Taken { link } => self.taken(link),
             Up::Received { link, number } => {
@@ -552,7 +396,7 @@ impl Host for Machine {
         self.now = now + self.ahead;
         while let Some(entry) = self.thinking.first_entry().filter(|it| it.key().0 <= self.now) {
             let (question, answer) = entry.remove();
-            self.settled(question);
+            self.settled(question)?;
             self.input(Input::Answer(answer));
         }
         self.input(Input::Tick);

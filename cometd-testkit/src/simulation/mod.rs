@@ -25,6 +25,7 @@
 //! | level | host | what is real | what it is good for |
 //! | --- | --- | --- | --- |
 //! | 0 | [`Machine`] | the state machine and the codec | hundreds of runs a second; each output is looked at in its order |
+//! | 1 | [`Front`] | besides, the application's API, the mapping to HTTP and WebSocket, on an executor that polls only what was woken | whole applications; a wake-up that is lost shows as a client that gets stuck |
 //!
 //! # What is watched
 //!
@@ -77,9 +78,13 @@
 #![doc = include_str!("../../traces/lost_response.trace")]
 //! ```
 
+mod account;
 mod action;
+mod answers;
 mod app;
 mod application;
+mod audit;
+mod bounds;
 mod bytes;
 mod client;
 mod coverage;
@@ -92,6 +97,7 @@ mod ledger;
 #[cfg(test)]
 mod ledger_tests;
 mod machine;
+mod machine_application;
 mod network;
 mod outbox;
 mod record;
@@ -100,7 +106,9 @@ mod script;
 mod seed;
 mod shrink;
 mod swarm;
+mod told;
 mod trace;
+mod users;
 mod usual;
 mod wishes;
 mod world;
@@ -118,4 +126,5 @@ pub use seed::{Draw, Seed};
 pub use shrink::shrink;
 pub use swarm::swarm;
 pub use trace::Trace;
-pub use world::{Part, World};
+pub use users::{Seen, Simulation};
+pub use world::{Part, Received, World};

@@ -210,7 +210,8 @@ impl World {
                 self.blame(answered);
             }
             Down::Subscribed { session, pattern } => {
-                self.record.begin_own(&session, &pattern, self.now);
+                let begun = self.record.begin_own(&session, &pattern, self.now);
+                self.blame(begun);
             }
             Down::Heard { session, number, channel } => {
                 self.coverage.hit("events received inside");

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bayeux_core::{LinkId, Time};
 
-use super::application::{ANSWER, is_denied, is_stopped};
+use super::application::{ANSWER, Course, is_denied, is_stopped, policy};
 use super::host::{Removal, Violation};
 
 /// The client that the application itself is.
@@ -159,13 +159,18 @@ impl Record {
     }
 
     /// A session of the application itself begins, and subscribes.
-    pub(super) fn begin_own(&mut self, session: &str, pattern: &str, now: Time) {
+    pub(super) fn begin_own(
+        &mut self,
+        session: &str,
+        pattern: &str,
+        now: Time,
+    ) -> Result<(), Violation> {
         if !self.visits.contains_key(session) {
             self.begin(session, OWN, false, true);
             self.own.push(session.to_owned());
         }
         self.subscribe(session, pattern, now);
-        self.subscribed(session, pattern, (now, now), (true, false));
+        self.subscribed(session, pattern, (now, now), (true, false))
     }
 
     /// The session goes on over another connection.
@@ -190,8 +195,12 @@ impl Record {
         pattern: &str,
         (asked, now): (Time, Time),
         (done, twice): (bool, bool),
-    ) {
-        let Some(visit) = self.visits.get_mut(session) else { return };
+    ) -> Result<(), Violation> {
+        if done && self.usual && policy(pattern) != Course::Yes {
+            let what = format!("a subscription to {pattern} was granted");
+            return Err(Violation::new("no-effect-if-denied", what));
+        }
+        let Some(visit) = self.visits.get_mut(session) else { return Ok(()) };
         let mut subscriptions = visit.subscriptions.iter_mut();
         let found = subscriptions.find(|it| it.pattern == pattern && it.asked == asked);
         if let Some(subscription) = found {
@@ -202,6 +211,7 @@ impl Record {
                 subscription.over = Some(now);
             }
         }
+        Ok(())
     }
 
     /// The end of a subscription is asked for.
@@ -237,6 +247,11 @@ impl Record {
             let end = End { pattern: pattern.to_owned(), asked: now, confirmed: None };
             visit.ends.push(end);
         }
+    }
+
+    /// Whether a session has begun, and is not known to be gone.
+    pub(super) fn is_there(&self, session: &str) -> bool {
+        self.visits.get(session).is_some_and(|visit| visit.removed.is_none())
     }
 
     /// The session is gone.
@@ -288,7 +303,9 @@ impl Record {
             } else {
                 visit.may_hear(&published.channel, published.sent)
             };
-            if !expected || (!is_answer && *channel != published.channel) {
+            // Messages on service channels are for the application alone.
+            let service = !is_answer && channel.starts_with("/service/");
+            if !expected || service || (!is_answer && *channel != published.channel) {
                 return Err(Violation::new("only-subscribed", who));
             }
             let own = *source == Source::Session(session.to_owned());

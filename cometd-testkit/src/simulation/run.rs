@@ -67,6 +67,13 @@ impl Failure {
         }
     }
 
+    /// Something panicked.
+    pub(super) fn panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+        Self::Panic(text.unwrap_or_default())
+    }
+
     /// The name of the invariant; failures of one name are the same one.
     pub fn name(&self) -> &str {
         match self {
@@ -126,11 +133,12 @@ pub fn run_application(
 }
 
 /// Runs to the end, whatever that is.
-fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
+pub(super) fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| drive(world, host)));
     let failure = match result {
-        Ok(result) => failure_of(result),
-        Err(panic) => Some(Failure::Panic(panic_text(&*panic))),
+        Ok(Ok(())) => None,
+        Ok(Err(violation)) => Some(Failure::new(violation)),
+        Err(panic) => Some(Failure::panic(&*panic)),
     };
     if let Some(failure) = &failure {
         let now = world.now();

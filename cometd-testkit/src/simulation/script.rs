@@ -17,11 +17,15 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use bayeux_core::Config;
+use bayeux_core::{Config, Transport};
 use serde_json::Value;
 
 use super::action::{Action, Via, client_number};
 use super::seed::Seed;
+
+/// Clients may talk in all ways, unless a script says otherwise.
+const ALL_TRANSPORTS: [Transport; 3] =
+    [Transport::WebSocket, Transport::LongPolling, Transport::CallbackPolling];
 
 /// One run.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,7 +33,7 @@ pub struct Script {
     /// Decides whatever the script does not say: delays, which response is lost, the ids.
     pub seed: Seed,
     /// The server's options that are not the default, under their names; those of the limits are
-    /// called `limits.queue_messages` and so on.
+    /// called `limits.queue_messages` and so on. All transports are on unless this says otherwise.
     pub settings: BTreeMap<String, Value>,
     /// What may go wrong, and how often.
     pub faults: Faults,
@@ -170,11 +174,13 @@ impl Script {
     /// When an option does not exist, or they make no sense together.
     pub fn config(&self) -> Result<Config, ScriptError> {
         let invalid = || ScriptError::new("the options make no sense", self.settings_text());
-        let mut all = serde_json::to_value(Config::default()).map_err(|_| invalid())?;
+        let mut defaults = Config::default();
+        defaults.allowed_transports = ALL_TRANSPORTS.to_vec();
+        let mut all = serde_json::to_value(defaults).map_err(|_| invalid())?;
         for (name, value) in &self.settings {
             let mut at = &mut all;
             for part in name.split('.') {
-                at = &mut at[part];
+                at = at.get_mut(part).ok_or_else(invalid)?;
             }
             *at = value.clone();
         }
@@ -298,6 +304,7 @@ mod tests {
         for (text, expected) in [
             ("at 5 c0 dance", "no such deed: dance"),
             ("set tiemout 4", "the options make no sense: tiemout=4 "),
+            ("set timeout.most 4", "the options make no sense: timeout.most=4 "),
             ("fault hail 4", "no such fault: fault hail 4"),
             ("at 5 app listen /a maybe", "neither on nor off: maybe"),
             ("client 4 websocket", "no client: 4"),

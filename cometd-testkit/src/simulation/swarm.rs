@@ -108,8 +108,6 @@ pub(super) fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan 
 pub(super) fn settings(script: &mut Script) {
     let seed = script.seed;
     let about = |what: &str| seed.about(what);
-    let transports = ["websocket", "long-polling", "callback-polling"];
-    script.set("allowed_transports", transports.to_vec());
     let timeout = about("timeout").one_of([150, 700, 3_000]);
     script.set("timeout", timeout);
     script.set("max_interval", about("max_interval").one_of([400, 1_500, 6_000]));
@@ -202,7 +200,8 @@ pub(super) fn action(
             4 | 5 => Deed::Break,
             6 => Deed::HalfOpen,
             7 | 8 => Deed::Stall(millis),
-            9 => Deed::Switch(draw.then(10).one_of(Via::ALL)),
+            9 if universe.usual => Deed::Switch(draw.then(10).one_of(Via::ALL)),
+            9 => Deed::Switch(draw.then(10).one_of([Via::LongPolling, Via::WebSocket])),
             10 => Deed::Again,
             11 => Deed::Steal(channel()),
             12 => Deed::Garbage,

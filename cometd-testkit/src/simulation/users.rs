@@ -9,20 +9,58 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::app::Application;
-use super::host::Violation;
-use super::run::{Failure, drive, failure_of, panic_text};
+use super::coverage::Coverage;
+use super::front::Front;
+use super::run::{Failure, finish};
 use super::script::Script;
 use super::seed::Seed;
 use super::shrink::shrink_with;
 use super::swarm::{Universe, swarm_over};
 use super::world::{Data, Received, World};
-use super::{Coverage, Front};
 
 type Maker = Arc<dyn Fn(u64) -> Value + Send + Sync>;
 type Check = Arc<dyn Fn(&Seen) + Send + Sync>;
 
 /// Tests an application: many runs, each from a seed, with clients that subscribe and publish, crash
 /// and come back, and a network that loses what it can.
+///
+/// The application is what runs on an adapter, too. What it waits for it waits for with
+/// [`Sim::sleep`](crate::sim::Sim::sleep) here and with the runtime's own there, so give it the
+/// sleeping. This one has a policy that looks a publisher up, which takes a while, and a listener
+/// that replies:
+///
+/// ```
+/// use std::time::Duration;
+/// use bayeux_core::Verdict;
+/// use bayeux_core::front::{Builder, Incoming, Policy, PublishRequest};
+/// use cometd_testkit::sim::Sim;
+/// use cometd_testkit::simulation::Simulation;
+/// use serde_json::json;
+///
+/// struct Members(Sim);
+///
+/// impl Policy for Members {
+///     async fn can_publish(&self, request: PublishRequest) -> Verdict {
+///         self.0.sleep(Duration::from_millis(80)).await;
+///         Verdict::from(request.message.channel().as_str() != "/news/closed")
+///     }
+/// }
+///
+/// let application = |sim: &Sim, builder: Builder| {
+///     let bayeux = sim.start(builder.policy(Members(sim.clone())))?;
+///     if let Ok(channel) = bayeux.channel("/news/open") {
+///         channel.on_message(|it: Incoming| async move { it.reply(&"noted") });
+///     }
+///     Ok(bayeux)
+/// };
+/// Simulation::of(application)
+///     .subscribe("/news/*")
+///     .publish("/news/open", |number| json!({ "text": format!("news {number}") }))
+///     .publish("/news/closed", |_| json!("psst"))
+///     .check(|seen| assert_eq!(seen.on("/news/closed").count(), 0))
+///     .seeds(0..30)
+///     .run();
+/// ```
 ///
 /// In each run the application is new. What must hold for any application is looked after (see the
 /// [module](self)); what must hold for this one is for [`check`](Self::check) to say.
@@ -146,25 +184,21 @@ impl<A: Application> Simulation<A> {
         let data = move |channel: &str, number: u64| {
             makers.get(channel).map_or(Value::Null, |maker| maker(number))
         };
-        let world = World::new(script, show).map(|it| it.using(self.universe(), Data(Arc::new(data))));
-        let mut world = match world {
-            Ok(world) => world,
-            Err(error) => panic!("{error}"),
+        let world = World::new(script, false, show);
+        let (world, mut front) = match (world, Front::new(script, &self.application)) {
+            (Ok(world), Ok(front)) => (world, front),
+            (Err(error), _) | (_, Err(error)) => panic!("{error}"),
         };
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut front = Front::new(script, &self.application)
-                .map_err(|error| Violation::new("application", error.to_string()))?;
-            drive(&mut world, &mut front)?;
+        let mut world = world.using(self.universe(), Data(Arc::new(data)));
+        world.expect_pieces();
+        let mut outcome = finish(&mut world, &mut front);
+        outcome.trace.iter().for_each(|line| println!("{line}"));
+        if outcome.failure.is_none() {
             let seen = Seen { seed: script.seed, events: world.take_seen() };
-            self.checks.iter().for_each(|check| check(&seen));
-            Ok(())
-        }));
-        world.trace().lines().iter().for_each(|line| println!("{line}"));
-        let failure = match result {
-            Ok(result) => failure_of(result),
-            Err(panic) => Some(Failure::Panic(panic_text(&*panic))),
-        };
-        (failure, world.coverage().clone())
+            let checked = AssertUnwindSafe(|| self.checks.iter().for_each(|check| check(&seen)));
+            outcome.failure = catch_unwind(checked).err().map(|panic| Failure::panic(&*panic));
+        }
+        (outcome.failure, outcome.coverage)
     }
 }
 

@@ -204,17 +204,9 @@ impl World {
         Ok(world)
     }
 
-    /// The server may write what it hands over at once as several texts of a socket. If such a
-    /// connection breaks in the middle of it, the rest does not come again: what may have arrived is
-    /// not sent twice, unless its client acknowledges.
-    pub(super) fn expect_pieces(&mut self) {
-        self.pieces = true;
-    }
-
     /// Lets clients use an application that is not the usual one: what they publish, and where they
     /// publish and subscribe. What they receive is kept.
     pub(super) fn using(mut self, universe: Universe, data: Data) -> Self {
-        self.record = Record::new(universe.usual, self.config.broadcast_to_publisher);
         (self.universe, self.data, self.seen) = (universe, data, Some(Vec::new()));
         self
     }
@@ -222,6 +214,13 @@ impl World {
     /// What clients have received, if it was kept.
     pub(super) fn take_seen(&mut self) -> Vec<Received> {
         self.seen.take().unwrap_or_default()
+    }
+
+    /// The server may write what it hands over at once as several texts of a socket. If such a
+    /// connection breaks in the middle of it, the rest does not come again: what may have arrived is
+    /// not sent twice, unless its client acknowledges.
+    pub fn expect_pieces(&mut self) {
+        self.pieces = true;
     }
 
     /// The next thing that reaches the server, now.

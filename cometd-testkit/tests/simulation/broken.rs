@@ -76,7 +76,7 @@ fn verdict_of(leaks: usize, spoil: impl FnMut(&mut Vec<Value>) -> bool) -> Resul
     let script: Script = PEACE.parse().unwrap();
     let machine = Machine::new(&script).unwrap();
     let mut host = Broken { machine, spoil, downs: VecDeque::new(), leaks };
-    drive(&mut World::new(&script, false).unwrap(), &mut host)
+    drive(&mut World::new(&script, true, false).unwrap(), &mut host)
 }
 
 /// The invariant that is broken when all that leaves is changed like this.
