@@ -315,13 +315,6 @@ pub trait Host {
     /// What the server still holds.
     fn gauges(&self) -> Gauges;
 
-    /// Whether what the server hands over to a session at once may be several texts of a socket. If
-    /// such a connection breaks in the middle of it, the rest does not come again: what may have
-    /// arrived is not sent twice, unless its client acknowledges.
-    fn writes_pieces(&self) -> bool {
-        true
-    }
-
     /// What is said about the run in the trace, since the last time.
     fn take_notes(&mut self) -> Vec<String> {
         Vec::new()

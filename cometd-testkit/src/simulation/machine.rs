@@ -407,10 +407,6 @@ impl Host for Machine {
         self.settle()
     }
 
-    fn writes_pieces(&self) -> bool {
-        false
-    }
-
     fn gauges(&self) -> Gauges {
         let stats = self.server.stats();
         Gauges {

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use super::app::Application;
 use super::coverage::Coverage;
@@ -11,8 +10,7 @@ use super::front::Front;
 use super::host::{Gauges, Host, Violation};
 use super::machine::Machine;
 use super::script::{Script, ScriptError};
-use super::swarm::Universe;
-use super::world::{Data, Part, World, usual_data};
+use super::world::{Part, World};
 
 /// How much may happen in a run before it counts as one that never ends.
 const MOST_STEPS: usize = 200_000;
@@ -107,10 +105,13 @@ impl fmt::Display for Failure {
 ///
 /// When the script's options make no sense.
 pub fn run(script: &Script, level: Level, keep_trace: bool) -> Result<Outcome, ScriptError> {
-    let mut world = World::new(script, keep_trace)?;
+    let mut world = World::new(script, true, keep_trace)?;
     Ok(match level {
         Level::Machine => finish(&mut world, &mut Machine::new(script)?),
-        Level::Front => finish(&mut world, &mut Front::usual(script)?),
+        Level::Front => {
+            world.expect_pieces();
+            finish(&mut world, &mut Front::usual(script)?)
+        }
     })
 }
 
@@ -127,8 +128,8 @@ pub fn run_application(
     application: &dyn Application,
     keep_trace: bool,
 ) -> Result<Outcome, ScriptError> {
-    let universe = Universe { usual: false, ..Universe::usual() };
-    let mut world = World::new(script, keep_trace)?.using(universe, Data(Arc::new(usual_data)));
+    let mut world = World::new(script, false, keep_trace)?;
+    world.expect_pieces();
     Ok(finish(&mut world, &mut Front::new(script, application)?))
 }
 
@@ -153,18 +154,6 @@ pub(super) fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
     }
 }
 
-/// How a run failed, if it did.
-pub(super) fn failure_of(result: Result<(), Violation>) -> Option<Failure> {
-    result.err().map(Failure::new)
-}
-
-/// What a panic says.
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
-    text.unwrap_or_default()
-}
-
 /// Carries what passes between a world and a host that waits for nothing, until the run is over.
 ///
 /// # Errors
@@ -172,9 +161,6 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// What must not be.
 pub fn drive(world: &mut World, host: &mut dyn Host) -> Result<(), Violation> {
     let before: Gauges = host.gauges();
-    if host.writes_pieces() {
-        world.expect_pieces();
-    }
     let (mut settled, mut steps) = (false, 0);
     let now = world.now();
     carry(world, host, now)?;

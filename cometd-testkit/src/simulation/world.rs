@@ -153,15 +153,16 @@ pub(super) enum Due {
 }
 
 impl World {
-    /// The world of a script, with the application of the generated runs.
+    /// The world of a script. Whether the application on the server is the `usual` one, that of the
+    /// generated runs, decides whether it is known what may be received.
     ///
     /// # Errors
     ///
     /// When the server's options make no sense.
-    pub fn new(script: &Script, keep_trace: bool) -> Result<Self, ScriptError> {
+    pub fn new(script: &Script, usual: bool, keep_trace: bool) -> Result<Self, ScriptError> {
         let config = script.config()?;
         let heal = Time::from_millis(script.heal);
-        let record = Record::new(true, config.broadcast_to_publisher);
+        let record = Record::new(usual, config.broadcast_to_publisher);
         let mut world = Self {
             seed: script.seed,
             faults: script.faults,
@@ -563,6 +564,6 @@ impl World {
     }
 }
 
-pub(super) fn usual_data(channel: &str, number: u64) -> Value {
+fn usual_data(channel: &str, number: u64) -> Value {
     json!({ "number": number, "text": format!("Grüße von {channel}, \u{2028}") })
 }
