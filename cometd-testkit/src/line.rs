@@ -15,14 +15,16 @@ use bayeux_core::front::{Broken, Frames, Received, Sending};
 
 use crate::sim::{Sim, SleepUntil};
 
-/// Bytes that the server may have in its own buffer before it has to wait.
-const BUFFER: usize = 16 * 1024;
-
 /// How long the server waits for the end of a connection that it closes.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
 
 /// What happens to the frames that the server sends.
 pub(crate) trait Network: Send + 'static {
+    /// Bytes that the server may have in its own buffer before it has to wait.
+    fn buffer(&self) -> usize {
+        16 * 1024
+    }
+
     /// A frame was put into the buffer.
     fn offered(&mut self, frame: &Sending) {
         let _ = frame;
@@ -161,7 +163,7 @@ impl<N: Network> Frames for End<N> {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        self.with(cx, |line| match line.buffered_bytes() < BUFFER {
+        self.with(cx, |line| match line.buffered_bytes() < line.network.buffer() {
             true => Poll::Ready(Ok(())),
             false => line.flow().map_or_else(
                 |broken| Poll::Ready(Err(broken)),

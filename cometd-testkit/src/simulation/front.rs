@@ -122,7 +122,8 @@ impl Front {
 
     fn request(&mut self, link: LinkId, request: Request) -> Result<(), Violation> {
         let callback = request.callback;
-        let (head, body) = front_http::request(request);
+        let as_form = self.seed.about(format_args!("link {} is a form", link.0)).per_mille(150);
+        let (head, body) = front_http::request(request, as_form);
         match self.bayeux.plan(&head) {
             Plan::Answer(response) => {
                 self.outbox.put(front_http::response(link, callback, response));
@@ -150,8 +151,8 @@ impl Front {
     fn dial(&mut self, link: LinkId, cookie: Option<&str>) {
         let head = front_http::upgrade(cookie);
         if let Plan::Upgrade(_) = self.bayeux.plan(&head) {
-            let hurries = self.seed.about(format_args!("link {} closes", link.0)).per_mille(500);
-            let line = Line::new(Offered::new(link, &self.outbox, hurries));
+            let chance = self.seed.about(format_args!("line {}", link.0));
+            let line = Line::new(Offered::new(link, &self.outbox, chance));
             let socket = self.bayeux.socket(head, End::new(&self.sim, &line));
             let task = self.sim.spawn(socket);
             self.sockets.insert(link, Wired { line, task });
@@ -331,9 +332,10 @@ impl Host for Front {
     }
 
     fn check_over(&mut self) -> Result<(), Violation> {
-        if self.usual.is_none() {
-            // What the application does by itself it may go on to do.
-            return Ok(());
+        // What another application does by itself it may go on to do.
+        let Some(usual) = &self.usual else { return Ok(()) };
+        if !usual.is_told() {
+            return Err(Violation::new("no-leak", "a session's end was not told"));
         }
         match self.sim.next_wakeup() {
             Some(at) => Err(Violation::new("no-leak", format!("something is due at {at}"))),

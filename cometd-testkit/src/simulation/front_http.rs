@@ -10,8 +10,8 @@ use super::host::{Down, Request};
 /// The function that JSONP requests want to be called.
 const CALLBACK: &str = "_sim.reply-1";
 
-/// A request's head and body.
-pub(super) fn request(request: Request) -> (Parts, Bytes) {
+/// A request's head and body; `as_form` if a POST is one, as some clients send them.
+pub(super) fn request(request: Request, as_form: bool) -> (Parts, Bytes) {
     let mut built = http::Request::new(());
     let mut body = Bytes::new();
     if request.callback {
@@ -20,9 +20,14 @@ pub(super) fn request(request: Request) -> (Parts, Bytes) {
         *built.uri_mut() = query.parse().unwrap_or_default();
     } else {
         *built.method_mut() = Method::POST;
-        let json = HeaderValue::from_static("application/json;charset=UTF-8");
-        built.headers_mut().insert(header::CONTENT_TYPE, json);
-        body = request.body.into();
+        let media = if as_form {
+            body = format!("message={}", encoded(&request.body)).into();
+            "application/x-www-form-urlencoded"
+        } else {
+            body = request.body.into();
+            "application/json;charset=UTF-8"
+        };
+        built.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     }
     if request.http2 {
         *built.version_mut() = Version::HTTP_2;
@@ -99,7 +104,7 @@ mod tests {
     fn a_callback_s_messages_travel_in_the_query() {
         let body = "[{\"data\":\"Grüße & +\"}]".to_owned();
         let made = Request { callback: true, http2: false, cookie: Some("a=b".to_owned()), body };
-        let (head, body) = request(made);
+        let (head, body) = request(made, true);
         assert!(body.is_empty());
         let expected = "message=%5B%7B%22data%22%3A%22Gr%C3%BC%C3%9Fe%20%26%20%2B%22%7D%5D";
         assert!(head.uri.query().is_some_and(|query| query.ends_with(expected)), "{head:?}");

@@ -6,6 +6,7 @@ use bayeux_core::front::{Received, Sending};
 
 use super::host::Down;
 use super::outbox::Outbox;
+use super::seed::Draw;
 use crate::line::Network;
 
 /// The network of one link.
@@ -15,14 +16,19 @@ pub(super) struct Offered {
     outbox: Outbox,
     /// How many texts the world has taken that are still in the buffer.
     credit: u64,
+    /// How large the server's buffer is, in bytes.
+    buffer: usize,
     /// Whether what is in the buffer when the server closes is taken at once.
     hurries: bool,
     closing: bool,
 }
 
 impl Offered {
-    pub(super) fn new(link: LinkId, outbox: &Outbox, hurries: bool) -> Self {
-        Self { link, outbox: outbox.clone(), credit: 0, hurries, closing: false }
+    /// The network of a link, as chance wants it.
+    pub(super) fn new(link: LinkId, outbox: &Outbox, chance: Draw) -> Self {
+        let buffer = chance.then(1).one_of([16 * 1024, 400, 1]);
+        let hurries = chance.then(2).per_mille(500);
+        Self { link, outbox: outbox.clone(), credit: 0, buffer, hurries, closing: false }
     }
 
     /// The oldest text has been taken.
@@ -32,6 +38,10 @@ impl Offered {
 }
 
 impl Network for Offered {
+    fn buffer(&self) -> usize {
+        self.buffer
+    }
+
     fn offered(&mut self, frame: &Sending) {
         let link = self.link;
         match frame {

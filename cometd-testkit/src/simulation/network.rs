@@ -44,7 +44,8 @@ pub(super) struct Line {
     last_taken: Time,
     texts: u64,
     taken: u64,
-    /// The first of the texts that were sent at the same moment as the last one, and the moment.
+    /// The first of the texts that may belong together with the last one, and when the last one was
+    /// sent or taken. What belongs together the server writes at once, or as the network takes it.
     piece: (u64, Time),
     /// Whether nothing is taken any more, as the connection breaks; what was sent since.
     breaks: Option<Vec<String>>,
@@ -189,6 +190,7 @@ impl World {
             rest.iter().filter(|_| torn).for_each(|text| self.lose(client, text));
         } else {
             line.taken += 1;
+            line.piece.1 = self.now;
             line.server_open = line.is_socket;
         }
         self.up(up);
@@ -294,9 +296,10 @@ impl World {
         let Some(line) = self.lines.get_mut(&link) else { return };
         let number = line.texts;
         line.texts += 1;
-        if line.piece.1 < self.now {
-            line.piece = (number, self.now);
+        if line.piece.1 < self.now && line.taken == number {
+            line.piece.0 = number;
         }
+        line.piece.1 = self.now;
         if let Some(rest) = &mut line.breaks {
             return rest.push(text);
         }

@@ -5,17 +5,20 @@
 //! times.
 
 use std::future::{Future, pending, ready};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bayeux_core::front::{
     Bayeux, Builder, CreateRequest, Error, Extension, Flow, HandshakeRequest, Incoming,
-    LocalSession, Notice, Policy, PublishRequest, ServerMessage, Session, SubscribeRequest,
+    LocalSession, Notice, Policy, PublishRequest, ServerMessage, ServiceMessage, SubscribeRequest,
 };
+use bayeux_core::http::HttpConfig;
 use bayeux_core::{
     ChannelSettings, ConfigError, Event, Message, Pattern, RuleList, Rules, Ruling, SessionId,
     Time, Transport, Verdict,
 };
+
+use serde_json::Value;
 
 use super::app::Application;
 use super::application::{self, ANSWER, Course};
@@ -37,6 +40,8 @@ pub(super) struct Usual {
     thinker: Thinker,
     outbox: Outbox,
     own: Mutex<Option<LocalSession>>,
+    /// Sessions whose end is to be told and was not.
+    watched: Arc<AtomicI64>,
 }
 
 /// Lets the application think.
@@ -132,6 +137,7 @@ impl Usual {
             thinker: Thinker::new(script, sim),
             outbox: outbox.clone(),
             own: Mutex::default(),
+            watched: Arc::default(),
         }
     }
 
@@ -148,8 +154,32 @@ impl Usual {
         rules
     }
 
+    /// How messages travel: one text each, or as many as fit.
+    fn http(&self) -> HttpConfig {
+        let mut http = HttpConfig::default();
+        let draw = self.seed.about("frames");
+        http.ws.messages_per_frame = draw.one_of([http.ws.messages_per_frame, None, Some(3)]);
+        http.ws.max_frame_bytes = draw.then(1).one_of([http.ws.max_frame_bytes, 300]);
+        http
+    }
+
+    /// Whether all sessions' ends were told.
+    pub(super) fn is_told(&self) -> bool {
+        let own = i64::from(self.own().is_some());
+        (0..=own).contains(&self.watched.load(Ordering::Relaxed))
+    }
+
     fn set_up(&self, sim: &Sim, bayeux: &Bayeux) -> Result<(), Error> {
-        for pattern in application::LISTENED {
+        let served = self.seed.about("service").per_mille(500);
+        if served {
+            let thinker = self.thinker.clone();
+            bayeux.service("/service/{name}", move |message: ServiceMessage<Value>| {
+                let thinker = thinker.clone();
+                async move { listen(&thinker, message.incoming()).await }
+            })?;
+        }
+        let unserved = |it: &&str| !served || !it.starts_with("/service/");
+        for pattern in application::LISTENED.into_iter().filter(unserved) {
             let thinker = self.thinker.clone();
             bayeux.channel(pattern)?.on_message(move |incoming| {
                 let thinker = thinker.clone();
@@ -162,12 +192,9 @@ impl Usual {
             bayeux.add_extension(Counted::default());
         }
         if self.seed.about("dequeue").per_mille(300) {
-            bayeux.on_event(|notice: Notice| {
-                if let (Event::SessionAdded { .. }, Some(session)) =
-                    (&notice.event, &notice.session)
-                {
-                    watch(session);
-                }
+            let watched = Arc::clone(&self.watched);
+            bayeux.on_event(move |notice: Notice| {
+                watch(&watched, &notice);
                 ready(())
             });
         }
@@ -220,20 +247,46 @@ impl Usual {
 
 impl Application for Usual {
     fn start(&self, sim: &Sim, builder: Builder) -> Result<Bayeux, ConfigError> {
-        let bayeux = sim.start(builder.rules(self.rules()).policy(self.thinker.clone()))?;
+        let builder = builder.rules(self.rules()).policy(self.thinker.clone()).http(self.http());
+        let bayeux = sim.start(builder)?;
         let done = self.set_up(sim, &bayeux);
         assert!(done.is_ok(), "the application could not set itself up: {done:?}");
         Ok(bayeux)
     }
 }
 
-/// Looks at what is about to leave, and leaves it as it is.
-fn watch(session: &Session) {
-    let count = AtomicU64::new(0);
-    // It may be gone already.
-    let _ = session.on_dequeue(move |_, events| {
-        count.fetch_add(events.len() as u64, Ordering::Relaxed);
-    });
+/// The name of the attribute that watched sessions have.
+const WATCHED: &str = "watched";
+
+/// Looks at what is about to leave a session, and leaves it as it is; and at the session's end. A
+/// panic in here is one of a handler, which no run may have.
+fn watch(watched: &Arc<AtomicI64>, notice: &Notice) {
+    let Some(session) = &notice.session else { return };
+    match &notice.event {
+        Event::SessionAdded { .. } => {
+            let count = AtomicU64::new(0);
+            // It may be gone already, here as below.
+            let _ = session.on_dequeue(move |_, events| {
+                count.fetch_add(events.len() as u64, Ordering::Relaxed);
+            });
+            let removed = Arc::clone(watched);
+            let added = session.set_attribute(WATCHED, session.id()).and_then(|()| {
+                session.on_removed(move |session, _| {
+                    removed.fetch_sub(1, Ordering::Relaxed);
+                    let kept = session.attribute::<SessionId>(WATCHED);
+                    assert_eq!(kept.as_deref(), Some(&session.id()), "attributes outlive sessions");
+                    ready(())
+                })
+            });
+            if added.is_ok() {
+                watched.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Event::SessionRemoved { .. } => {
+            assert!(!session.exists(), "a session is gone before its end is told");
+        }
+        _ => {}
+    }
 }
 
 async fn listen(thinker: &Thinker, incoming: &Incoming) -> Flow {

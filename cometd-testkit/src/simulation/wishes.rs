@@ -140,7 +140,12 @@ impl Wishes {
                     channel.remove();
                 }
             }
-            Wish::Drain { spread } => self.bayeux.drain(spread),
+            Wish::Drain { spread } => {
+                self.bayeux.drain(spread);
+                // A task that would be left if this never came true.
+                let bayeux = self.bayeux.clone();
+                sim.spawn(async move { bayeux.idle().await });
+            }
         }
         Ok(())
     }
