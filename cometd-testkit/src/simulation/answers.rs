@@ -173,10 +173,7 @@ impl World {
             }
             What::Disconnect => {}
             What::Crime => {
-                // On a socket whose own session is gone, the id of another one is enough.
-                let is_socket = self.lines.get(&link).is_some_and(|line| line.is_socket);
-                let strict = self.config.ws_require_handshake_per_connection || !is_socket;
-                if done && (strict || self.record.is_there(session)) {
+                if done {
                     let what = format!("c{number} used the session of somebody else: {reply}");
                     self.blame(Err(Violation::new("private", what)));
                 }

@@ -243,7 +243,6 @@ impl Ledger {
             return violation("one-held", format!("{link:?} was overtaken and is answered"));
         }
         (open.waits, open.answered, open.stirred) = (true, true, now);
-        let heard = open.heard;
         let numbers: Vec<_> = parcel.events.iter().filter_map(|it| number(it)).collect();
         let handshake = parcel.replies.iter().find(|reply| reply.client.is_some());
         let session = parcel.session.or(handshake.and_then(|reply| reply.client));
@@ -254,7 +253,7 @@ impl Ledger {
             }
             return violation("only-subscribed", format!("{numbers:?} are nobody's"));
         };
-        let is_socket = open.is_socket;
+        let (is_socket, heard) = (open.is_socket, open.heard);
         self.check_places(session, (link, parcel), since)?;
         let config = &self.config;
         let Some(account) = self.accounts.get_mut(&session) else {
@@ -291,9 +290,14 @@ impl Ledger {
         if is_live && waits && connect.is_none() && handshake.is_none() {
             return violation("exact", format!("{numbers:?} leave without a connect's answer"));
         }
-        let held = account.held.filter(|_| is_live).map(|(other, ..)| other);
-        let over_http = held.is_some_and(|it| self.links.get(&it).is_some_and(|it| !it.is_socket));
-        if let Some(other) = held.filter(|_| account.acknowledged || (is_socket && over_http)) {
+        // Unless the client has spoken on the socket again since.
+        let left = |since: Time| is_socket && heard <= since;
+        let is_http = |link: LinkId| self.links.get(&link).is_some_and(|it| !it.is_socket);
+        let held = account.held.filter(|_| is_live);
+        let elsewhere = |(other, since, _): &(LinkId, Time, Duration)| {
+            account.acknowledged || (left(*since) && is_http(*other))
+        };
+        if let Some((other, ..)) = held.filter(elsewhere) {
             // The answer to the held one has the number that counts; HTTP has taken the socket's place.
             return violation("exact", format!("{numbers:?} leave, and {other:?} is held"));
         }

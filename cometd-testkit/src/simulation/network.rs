@@ -44,18 +44,8 @@ pub(super) struct Line {
     last_taken: Time,
     texts: u64,
     taken: u64,
-    /// The first of the texts that may belong together with the last one, and when the last one was
-    /// sent or taken. What belongs together the server writes at once, or as the network takes it.
-    piece: (u64, Time),
     /// Whether nothing is taken any more, as the connection breaks; what was sent since.
     breaks: Option<Vec<String>>,
-}
-
-impl Line {
-    /// Whether a part of what was sent last has been taken, and the rest has not.
-    fn is_torn(&self) -> bool {
-        self.taken > self.piece.0
-    }
 }
 
 impl World {
@@ -78,7 +68,6 @@ impl World {
             last_taken: self.now,
             texts: 0,
             taken: 0,
-            piece: (0, self.now),
             breaks: None,
         };
         self.lines.insert(link, line);
@@ -185,12 +174,14 @@ impl World {
         let Some(line) = self.lines.get_mut(&link).filter(|line| line.server_open) else { return };
         if ends {
             (line.server_open, line.told_gone) = (false, true);
-            let torn = self.pieces && line.is_torn();
-            let (client, rest) = (line.client, line.breaks.take().unwrap_or_default());
-            rest.iter().filter(|_| torn).for_each(|text| self.lose(client, text));
+            let (client, torn) = (line.client, self.pieces && line.is_socket);
+            if torn {
+                // Of what was handed over at once some may have been taken, and then the rest does
+                // not come again. The books of level 0 know which; from outside nobody can tell.
+                self.record.lose_all(client);
+            }
         } else {
             line.taken += 1;
-            line.piece.1 = self.now;
             line.server_open = line.is_socket;
         }
         self.up(up);
@@ -296,10 +287,6 @@ impl World {
         let Some(line) = self.lines.get_mut(&link) else { return };
         let number = line.texts;
         line.texts += 1;
-        if line.piece.1 < self.now && line.taken == number {
-            line.piece.0 = number;
-        }
-        line.piece.1 = self.now;
         if let Some(rest) = &mut line.breaks {
             return rest.push(text);
         }
@@ -371,9 +358,6 @@ impl World {
         let Some(line) = self.lines.get(&link) else { return };
         let client = line.client;
         if line.told_gone && number >= line.taken {
-            if self.pieces && line.is_torn() {
-                self.lose(client, text);
-            }
             return;
         }
         if !line.client_open || line.dead {

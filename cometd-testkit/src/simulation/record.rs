@@ -275,6 +275,13 @@ impl Record {
         }
     }
 
+    /// Whatever was on its way to this client may be lost.
+    pub(super) fn lose_all(&mut self, client: usize) {
+        for visit in self.visits.values_mut().filter(|it| it.client == client) {
+            visit.lost.extend(self.published.keys());
+        }
+    }
+
     /// What a client has received at once, on the channels that were named.
     pub(super) fn receive(
         &mut self,
