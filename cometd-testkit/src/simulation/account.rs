@@ -1,4 +1,4 @@
-//! [`Account`]: what the books say about one session. What it is owed is a list.
+//! [`Account`]: what the books say about one session, whose dues are a list; and [`LinkAccount`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -59,6 +59,50 @@ pub(super) struct Owed {
     pub(super) sent: bool,
     /// Whether the client has it.
     pub(super) received: bool,
+}
+
+/// What the books say about one link.
+#[derive(Debug)]
+pub(super) struct LinkAccount {
+    pub(super) is_socket: bool,
+    pub(super) http2: bool,
+    /// Whether a parcel was sent of which it is not known what became.
+    pub(super) waits: bool,
+    pub(super) answered: bool,
+    pub(super) closed: bool,
+    /// Whether its connect was overtaken by a newer one.
+    pub(super) superseded: bool,
+    /// Whether a payload of the socket is being dealt with.
+    pub(super) busy: bool,
+    /// When its latest payload came.
+    pub(super) heard: Time,
+    /// When anything last happened to it.
+    pub(super) stirred: Time,
+    /// Whether it was pinged since it was last heard.
+    pub(super) pinged: bool,
+    /// When a connect that was held on it was last lost.
+    pub(super) lost: Option<Time>,
+    /// What was sent, in order.
+    pub(super) parcels: Vec<(Option<SessionId>, Vec<u64>)>,
+}
+
+impl LinkAccount {
+    pub(super) fn new(is_socket: bool, http2: bool, now: Time) -> Self {
+        Self {
+            is_socket,
+            http2,
+            waits: false,
+            answered: false,
+            closed: false,
+            superseded: false,
+            busy: false,
+            heard: now,
+            stirred: now,
+            pinged: false,
+            lost: None,
+            parcels: Vec::new(),
+        }
+    }
 }
 
 impl Owed {
@@ -197,7 +241,7 @@ impl Account {
         let held_back = |gone: &Option<Time>| match gone {
             None => true,
             // The payload is dealt with to its end, and nothing tells when that is.
-            Some(at) => self.questions > 0 || now < *at + PATIENCE,
+            Some(at) => self.questions > 0 || now < self.stirred.max(*at) + PATIENCE,
         };
         self.batches > 0 || self.payloads.values().any(held_back)
     }

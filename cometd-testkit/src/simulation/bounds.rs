@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bayeux_core::{LinkId, Parcel, Refusal, Server, SessionId, Time};
 
-use super::ledger::{Checked, Ledger, LinkAccount, SLACK, violation};
+use super::account::LinkAccount;
+use super::ledger::{Checked, Ledger, SLACK, violation};
 
 /// How long a socket that owes nothing may be kept from its next payload, or (while the server
 /// drains) be kept at all.
@@ -54,7 +55,8 @@ impl Ledger {
     /// A payload that is dealt with makes room for the next one.
     fn check_gates(&self, server: &Server, now: Time) -> Checked {
         let shut = |open: &LinkAccount| {
-            open.busy && !open.closed && !open.waits && now > open.stirred + FAREWELL
+            let quiet = now > open.stirred.max(self.asked) + FAREWELL;
+            open.busy && !open.closed && !open.waits && quiet
         };
         match self.links.iter().find(|(_, open)| shut(open)) {
             Some((link, _)) if server.stats().questions == 0 => {
@@ -166,7 +168,7 @@ impl Ledger {
             return violation("drain", format!("a connect of {id:?} is held"));
         }
         let stays = |open: &LinkAccount| {
-            let quiet = now > since.max(open.stirred) + FAREWELL;
+            let quiet = now > since.max(open.stirred).max(self.asked) + FAREWELL;
             open.is_socket && !open.closed && !open.waits && quiet
         };
         match self.links.iter().find(|(_, open)| stays(open)) {

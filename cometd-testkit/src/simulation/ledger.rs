@@ -32,7 +32,7 @@ use bayeux_core::{
     SessionId, Time, Verb,
 };
 
-use super::account::{Account, Owed};
+use super::account::{Account, LinkAccount, Owed};
 use super::application;
 use super::host::Violation;
 use super::record::matches;
@@ -59,32 +59,10 @@ pub(super) struct Ledger {
     pub(super) channels_grew: bool,
     /// Whose connect was held last, since then.
     pub(super) latest_held: Option<SessionId>,
+    /// When the last question was asked or settled.
+    pub(super) asked: Time,
     /// Since when the server is draining.
     pub(super) draining: Option<Time>,
-}
-
-#[derive(Debug)]
-pub(super) struct LinkAccount {
-    pub(super) is_socket: bool,
-    pub(super) http2: bool,
-    /// Whether a parcel was sent of which it is not known what became.
-    pub(super) waits: bool,
-    pub(super) answered: bool,
-    pub(super) closed: bool,
-    /// Whether its connect was overtaken by a newer one.
-    pub(super) superseded: bool,
-    /// Whether a payload of the socket is being dealt with.
-    pub(super) busy: bool,
-    /// When its latest payload came.
-    pub(super) heard: Time,
-    /// When anything last happened to it.
-    pub(super) stirred: Time,
-    /// Whether it was pinged since it was last heard.
-    pub(super) pinged: bool,
-    /// When a connect that was held on it was last lost.
-    pub(super) lost: Option<Time>,
-    /// What was sent, in order.
-    parcels: Vec<(Option<SessionId>, Vec<u64>)>,
 }
 
 pub(super) type Checked = Result<(), Violation>;
@@ -111,6 +89,7 @@ impl Ledger {
             wished: false,
             channels_grew: false,
             latest_held: None,
+            asked: Time::ZERO,
             draining: None,
             accounts: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -125,21 +104,7 @@ impl Ledger {
     }
 
     pub(super) fn opened(&mut self, link: LinkId, is_socket: bool, http2: bool, now: Time) {
-        let account = LinkAccount {
-            is_socket,
-            http2,
-            waits: false,
-            answered: false,
-            closed: false,
-            superseded: false,
-            busy: false,
-            heard: now,
-            stirred: now,
-            pinged: false,
-            lost: None,
-            parcels: Vec::new(),
-        };
-        self.links.insert(link, account);
+        self.links.insert(link, LinkAccount::new(is_socket, http2, now));
     }
 
     /// A payload goes in.
@@ -172,6 +137,7 @@ impl Ledger {
 
     /// A question about a message of this session was asked, or is not open any more.
     pub(super) fn asked(&mut self, session: SessionId, open: bool, now: Time) -> Checked {
+        self.asked = now;
         if let Some(account) = self.accounts.get_mut(&session) {
             (account.stirred, account.used.1) = (now, now);
             if open {
