@@ -15,6 +15,9 @@ use super::script::Fault;
 use super::seed::Draw;
 use super::world::{Due, World};
 
+/// What the server sends at once may take it so long to send, where tasks run late.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// One request or one socket, as the network sees it.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -52,9 +55,21 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Whether a part of what was sent last has been taken, and the rest has not.
-    fn is_torn(&self) -> bool {
-        self.taken > self.piece.0
+    /// A text is sent; its number.
+    fn send(&mut self, now: Time) -> u64 {
+        let number = self.texts;
+        self.texts += 1;
+        if self.taken == number && self.piece.1 + AT_ONCE < now {
+            self.piece.0 = number;
+        }
+        self.piece.1 = now;
+        number
+    }
+
+    /// Whether a part of what was sent at once has been taken, and the rest may not have been.
+    fn is_torn(&self, now: Time) -> bool {
+        let more = self.taken < self.texts || now <= self.piece.1 + AT_ONCE;
+        self.is_socket && self.taken > self.piece.0 && more
     }
 }
 
@@ -185,9 +200,11 @@ impl World {
         let Some(line) = self.lines.get_mut(&link).filter(|line| line.server_open) else { return };
         if ends {
             (line.server_open, line.told_gone) = (false, true);
-            let torn = self.pieces && line.is_torn();
-            let (client, rest) = (line.client, line.breaks.take().unwrap_or_default());
-            rest.iter().filter(|_| torn).for_each(|text| self.lose(client, text));
+            line.breaks = None;
+            if self.pieces && line.is_torn(self.now) {
+                // The rest may be more than was sent: the server may wait for room.
+                self.record.may_lose(line.client);
+            }
         } else {
             line.taken += 1;
             line.piece.1 = self.now;
@@ -292,12 +309,7 @@ impl World {
 
     fn carry_text(&mut self, link: LinkId, text: String) {
         let Some(line) = self.lines.get_mut(&link) else { return };
-        let number = line.texts;
-        line.texts += 1;
-        if line.piece.1 < self.now && line.taken == number {
-            line.piece.0 = number;
-        }
-        line.piece.1 = self.now;
+        let number = line.send(self.now);
         if let Some(rest) = &mut line.breaks {
             return rest.push(text);
         }
@@ -367,13 +379,10 @@ impl World {
     /// A text has come to its client, who may listen no longer.
     pub(super) fn hear(&mut self, link: LinkId, text: &str, number: u64) {
         let Some(line) = self.lines.get(&link) else { return };
-        let client = line.client;
         if line.told_gone && number >= line.taken {
-            if self.pieces && line.is_torn() {
-                self.lose(client, text);
-            }
             return;
         }
+        let client = line.client;
         if !line.client_open || line.dead {
             return self.lose(client, text);
         }

@@ -275,6 +275,13 @@ impl Record {
         }
     }
 
+    /// Whatever was published so far may have been on its way to this client, and been lost.
+    pub(super) fn may_lose(&mut self, client: usize) {
+        for visit in self.visits.values_mut().filter(|it| it.client == client && !it.ack) {
+            visit.lost.extend(self.published.keys());
+        }
+    }
+
     /// What a client has received at once, on the channels that were named.
     pub(super) fn receive(
         &mut self,
