@@ -23,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FOUND = re.compile(r"^seed (\d+): ([a-z-]+): (.*)$", re.MULTILINE)
 # A fault may make a run endless.
-LONGEST_SECONDS = 600
+LONGEST_SECONDS = 300
 # Most faults show within seconds, so it is the building that takes time.
 QUICK = {
     "CARGO_INCREMENTAL": "1",

@@ -3,6 +3,8 @@
 //! - [`sim`]: a runtime with virtual time, seeded randomness and an executor that misses nothing;
 //!   any application of the server runs on it unchanged, without sleeping.
 //! - [`wire`]: HTTP clients in memory; [`socket`]: WebSocket clients in memory.
+//! - [`simulation`]: clients, their network and its worst days, from a seed; for the server, and for
+//!   applications.
 //! - [`chat`]: the example application, with its web page.
 //! - [`testbed`]: one small application that shows every capability of the server over the wire,
 //!   hosted by each adapter for black-box tests.

@@ -369,6 +369,12 @@ impl Server {
         if let (Some(key), true) = (answering.session, answering.in_batch) {
             self.end_batch(key);
         }
+        let advises = answering.replies.iter().any(|reply| reply.advice.is_some());
+        let session = answering.session.and_then(|key| self.sessions.get_mut(key));
+        if let (Some(session), true) = (session, advises) {
+            // Clients keep the last advice that they were given, so they must get this one.
+            session.advise = true;
+        }
         self.lose_farewell(answering.owner, &answering.last_events);
     }
 }

@@ -373,7 +373,7 @@ impl Server {
             self.conclude(sent, delivered);
         }
         for owed in socket.owed {
-            self.lose_farewell(owed.owner, &owed.last_events);
+            self.abandon(&owed);
         }
         if let Intake::Parked(mut payload) = socket.intake {
             // What was accepted is processed to its end; only the answer has nowhere to go.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bayeux_core::{Answer, Command, Event, Input, Refusal, RuleList, Ruling, Setup, Time, Verdict};
+use bayeux_core::{
+    Answer, Command, Event, Input, Refusal, RuleList, Ruling, Setup, Time, Timing, Verdict,
+};
 use serde_json::json;
 
 use crate::bench::{Bench, connect, data, pattern, publish};
@@ -308,4 +310,22 @@ fn a_session_is_remembered_until_its_last_events_have_left_or_cannot() {
         assert_eq!(bench.forgets(id), 1);
         assert_eq!(bench.server.stats().events_lost, u64::from(lost));
     }
+}
+
+/// A connect's time is up at the very moment when its socket is given up.
+#[test]
+fn advice_that_never_left_is_given_again() {
+    let mut bench = Bench::with(|config| config.ws_idle_timeout = Duration::from_secs(30));
+    let (link, guest) = bench.held_guest();
+    let session = guest.session();
+    let timing = Timing::new().interval(Duration::from_secs(7)).timeout(Duration::from_secs(1));
+    bench.command(Command::SetTiming { session, timing });
+    bench.pass(30_000);
+    assert!(bench.refusal(link).is_some() && bench.answer(link).is_none());
+
+    let link = bench.socket();
+    bench.tell(link, &connect(&guest));
+    bench.pass(1_000);
+    let reply = bench.take(link);
+    assert_eq!(reply[0]["advice"]["interval"], 7_000);
 }

@@ -40,6 +40,8 @@ pub(super) struct Account {
     pub(super) payloads: BTreeMap<LinkId, Option<Time>>,
     /// How often the application holds its events back.
     pub(super) batches: usize,
+    /// Whether it has ended a batch that it had not begun: then one of a payload has ended early.
+    pub(super) stray: bool,
     /// After which time without use it ends.
     pub(super) activity: Option<Duration>,
     /// When it was last used: for certain, and at the latest.
@@ -91,6 +93,7 @@ impl Account {
             advise: false,
             payloads: BTreeMap::new(),
             batches: 0,
+            stray: false,
             activity: None,
             used: (Time::ZERO, now),
         }
@@ -197,6 +200,11 @@ impl Account {
             Some(at) => self.questions > 0 || now < *at + PATIENCE,
         };
         self.batches > 0 || self.payloads.values().any(held_back)
+    }
+
+    /// Whether the application holds its events back for certain.
+    pub(super) fn is_batched(&self) -> bool {
+        self.batches > 0 && !self.stray && self.ended.is_none()
     }
 
     /// Nothing is here that has to leave, though it can.

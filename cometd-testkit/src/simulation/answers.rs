@@ -121,7 +121,7 @@ impl World {
         // A number if events have come already.
         client.ack = ack.map(|it| it["batch"].as_u64().unwrap_or(0));
         client.bound = client.via == Via::WebSocket;
-        (client.failures, client.refused) = (0, None);
+        client.refused = None;
         let (ack, ordered) = (client.ack.is_some(), client.via == Via::WebSocket);
         self.record.begin(session, number, ack, ordered);
     }
@@ -233,6 +233,11 @@ impl World {
         match (reply["advice"]["reconnect"].as_str(), done) {
             (Some("handshake"), _) => {
                 client.forget_session();
+                client.failures += 1;
+                if client.failures > 3 {
+                    // It does not help, so there is no hurry.
+                    return self.try_again(number);
+                }
                 let turn = client.turn();
                 self.go_on(number, turn);
             }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bayeux_core::{LinkId, Parcel, Refusal, Server, SessionId, Time};
 
-use super::ledger::{Checked, Ledger, SLACK, violation};
+use super::ledger::{Checked, Ledger, LinkAccount, SLACK, violation};
 
-/// How long a server that drains may keep a socket that owes nothing.
+/// How long a socket that owes nothing may be kept from its next payload, or (while the server
+/// drains) be kept at all.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Ledger {
@@ -19,6 +20,7 @@ impl Ledger {
     pub(super) fn batches(&mut self, session: SessionId, begin: bool) {
         if let Some(account) = self.accounts.get_mut(&session) {
             let batches = account.batches;
+            account.stray |= !begin && batches == 0;
             account.batches = if begin { batches + 1 } else { batches.saturating_sub(1) };
         }
     }
@@ -39,6 +41,26 @@ impl Ledger {
     pub(super) fn alive(&mut self, link: LinkId) {
         if let Some(open) = self.links.get_mut(&link) {
             open.pinged = false;
+        }
+    }
+
+    /// A socket may give its next payload.
+    pub(super) fn resumes(&mut self, link: LinkId) {
+        if let Some(open) = self.links.get_mut(&link) {
+            open.busy = false;
+        }
+    }
+
+    /// A payload that is dealt with makes room for the next one.
+    fn check_gates(&self, server: &Server, now: Time) -> Checked {
+        let shut = |open: &LinkAccount| {
+            open.busy && !open.closed && !open.waits && now > open.stirred + FAREWELL
+        };
+        match self.links.iter().find(|(_, open)| shut(open)) {
+            Some((link, _)) if server.stats().questions == 0 => {
+                violation("progress", format!("{link:?} may give nothing"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -139,11 +161,11 @@ impl Ledger {
         if let Some(session) = self.latest_held.take() {
             self.check_held(session)?;
         }
-        let Some(since) = self.draining else { return Ok(()) };
+        let Some(since) = self.draining else { return self.check_gates(server, now) };
         if let Some((id, _)) = self.accounts.iter().find(|(_, it)| it.held.is_some()) {
             return violation("drain", format!("a connect of {id:?} is held"));
         }
-        let stays = |open: &super::ledger::LinkAccount| {
+        let stays = |open: &LinkAccount| {
             let quiet = now > since.max(open.stirred) + FAREWELL;
             open.is_socket && !open.closed && !open.waits && quiet
         };

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::action::{Deed, Via};
-use super::client::What;
+use super::client::{Client, What};
 use super::record::Source;
+use super::script::Fault;
 use super::world::{Due, World};
 
 impl World {
@@ -170,7 +171,9 @@ impl World {
     }
 
     fn switch(&mut self, number: usize, via: Via) {
-        self.drop_connections(number, false);
+        // Its old connection may be one that has died without a word.
+        let key = format!("c{number} switches at {}", self.now);
+        self.drop_connections(number, self.seed.about(key).per_mille(300));
         let Some(client) = self.clients.get_mut(&number) else { return };
         client.via = via;
         let turn = client.turn();
@@ -181,8 +184,10 @@ impl World {
     fn steal(&mut self, number: usize, key: &str, channel: &str) {
         let Some(client) = self.clients.get(&number) else { return };
         let possible = match client.via {
-            // A session's id is all that a socket needs that is nobody's yet.
-            Via::WebSocket => client.bound || self.config.ws_require_handshake_per_connection,
+            // A session's id is all that a socket needs that is nobody's.
+            Via::WebSocket => {
+                self.config.ws_require_handshake_per_connection || self.is_surely_bound(client)
+            }
             Via::LongPolling | Via::CallbackPolling => !self.config.trust_client_session,
         };
         let browser = client.plan.browser;
@@ -190,8 +195,23 @@ impl World {
         let Some(victim) = others.find_map(|it| it.session.clone()).filter(|_| possible) else {
             return;
         };
-        let message = json!({ "channel": channel, "clientId": victim, "data": "stolen" });
+        let source = Source::Session(victim.clone());
+        let ext = json!({ "sim": self.record.publish(channel, source, self.now) });
+        let message =
+            json!({ "channel": channel, "clientId": victim, "data": "stolen", "ext": ext });
         self.send(number, key, vec![(message, What::Crime)]);
+    }
+
+    /// Whether a client's socket belongs to its session also when what it sends now arrives: its
+    /// session cannot end before.
+    fn is_surely_bound(&self, client: &Client) -> bool {
+        let faults = [Fault::Delay, Fault::LatePoll, Fault::LateTick];
+        let is_prompt = faults.into_iter().all(|fault| self.rate(fault) == 0);
+        let is_idle = client.pending.values().all(|it| it.what == What::Connect);
+        let is_connected = client.connecting.is_some() && is_idle && !self.watches();
+        let session = client.session.as_ref();
+        let is_there = session.is_some_and(|session| self.record.is_there(session));
+        client.bound && is_prompt && is_connected && is_there
     }
 
     /// Sends something whose replies are nobody's business.

@@ -12,6 +12,7 @@
 //! | `only-subscribed` | it carries nothing else |
 //! | `no-resurrection` | nothing is sent to, or told about, a session of which nothing is left |
 //! | `prompt` | nothing that is owed stays behind while its session can be reached |
+//! | `batch` | nothing wakes a session whose events the application holds back |
 //! | `one-held` | a session has one held connect at most, on a link that waits; others are refused |
 //! | `held-bound` | a held connect ends in time |
 //! | `expiry-window` | a session expires neither before nor after its time |
@@ -72,6 +73,8 @@ pub(super) struct LinkAccount {
     pub(super) closed: bool,
     /// Whether its connect was overtaken by a newer one.
     pub(super) superseded: bool,
+    /// Whether a payload of the socket is being dealt with.
+    pub(super) busy: bool,
     /// When its latest payload came.
     pub(super) heard: Time,
     /// When anything last happened to it.
@@ -129,6 +132,7 @@ impl Ledger {
             answered: false,
             closed: false,
             superseded: false,
+            busy: false,
             heard: now,
             stirred: now,
             pinged: false,
@@ -145,6 +149,7 @@ impl Ledger {
         if let Some(open) = self.links.get_mut(&link) {
             is_socket = open.is_socket;
             (open.heard, open.stirred, open.pinged) = (now, now, false);
+            open.busy = is_socket;
         }
         for request in payload {
             let Some(session) = request.client else { continue };
@@ -285,6 +290,15 @@ impl Ledger {
         let waits = config.meta_connect_deliver_only || account.acknowledged;
         if is_live && waits && connect.is_none() && handshake.is_none() {
             return violation("exact", format!("{numbers:?} leave without a connect's answer"));
+        }
+        let held = account.held.filter(|_| is_live).map(|(other, ..)| other);
+        let over_http = held.is_some_and(|it| self.links.get(&it).is_some_and(|it| !it.is_socket));
+        if let Some(other) = held.filter(|_| account.acknowledged || (is_socket && over_http)) {
+            // The answer to the held one has the number that counts; HTTP has taken the socket's place.
+            return violation("exact", format!("{numbers:?} leave, and {other:?} is held"));
+        }
+        if is_live && parcel.replies.is_empty() && account.is_batched() {
+            return violation("batch", format!("{numbers:?} leave in a batch"));
         }
         if account.forgotten {
             return violation(

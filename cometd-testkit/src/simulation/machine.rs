@@ -285,6 +285,7 @@ impl Machine {
             }
             Output::Resume { link } => {
                 let Some(open) = self.links.get_mut(&link) else { return Ok(()) };
+                self.ledger.resumes(link);
                 if !std::mem::take(&mut open.busy) {
                     let what = format!("{link:?} gave no payload");
                     return Err(Violation::new("progress", what));

@@ -279,7 +279,9 @@ impl World {
             return self.take_now(link);
         }
         if self.strikes(Fault::LoseResponse, draw) {
-            let at = self.now + draw.then(1).up_to_millis(30);
+            // A server may go on for a while before it sees that nobody is there.
+            let longest = draw.then(4).one_of([30, 30, 500]);
+            let at = self.now + draw.then(1).up_to_millis(longest);
             self.trace.note(self.now, format_args!("net c{client} response is lost, server told"));
             self.at(at, Due::Up(Up::Gone { link }));
             return self.at(at, Due::Noticed(link));

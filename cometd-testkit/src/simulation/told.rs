@@ -63,6 +63,9 @@ impl Ledger {
                     return violation("no-resurrection", format!("{session:?} is resumed"));
                 };
                 (account.quiet, account.stirred, account.released) = (since, now, now);
+                if *cause == ResumeCause::Events && account.is_batched() {
+                    return violation("batch", format!("{link:?} is answered in a batch"));
+                }
                 let Some((held, since, timeout)) = account.held.take() else {
                     return violation("one-held", format!("{link:?} was not held"));
                 };

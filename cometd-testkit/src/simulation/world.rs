@@ -346,6 +346,11 @@ impl World {
         }
     }
 
+    /// Whether the application ends sessions that are not used.
+    pub(super) fn watches(&self) -> bool {
+        self.steps.iter().any(|(_, action)| matches!(action, Action::App(Work::Activity(..))))
+    }
+
     fn session_of(&self, client: usize) -> Option<String> {
         self.clients.get(&client).and_then(|it| it.session.clone())
     }
