@@ -15,6 +15,9 @@ use super::script::Fault;
 use super::seed::Draw;
 use super::world::{Due, World};
 
+/// What the server sends at once may take it so long to send, where tasks run late.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// One request or one socket, as the network sees it.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -44,8 +47,30 @@ pub(super) struct Line {
     last_taken: Time,
     texts: u64,
     taken: u64,
+    /// The first of the texts that may belong together with the last one, and when the last one was
+    /// sent or taken. What belongs together the server writes at once, or as the network takes it.
+    piece: (u64, Time),
     /// Whether nothing is taken any more, as the connection breaks; what was sent since.
     breaks: Option<Vec<String>>,
+}
+
+impl Line {
+    /// A text is sent; its number.
+    fn send(&mut self, now: Time) -> u64 {
+        let number = self.texts;
+        self.texts += 1;
+        if self.taken == number && self.piece.1 + AT_ONCE < now {
+            self.piece.0 = number;
+        }
+        self.piece.1 = now;
+        number
+    }
+
+    /// Whether a part of what was sent at once has been taken, and the rest may not have been.
+    fn is_torn(&self, now: Time) -> bool {
+        let more = self.taken < self.texts || now <= self.piece.1 + AT_ONCE;
+        self.is_socket && self.taken > self.piece.0 && more
+    }
 }
 
 impl World {
@@ -68,6 +93,7 @@ impl World {
             last_taken: self.now,
             texts: 0,
             taken: 0,
+            piece: (0, self.now),
             breaks: None,
         };
         self.lines.insert(link, line);
@@ -174,14 +200,14 @@ impl World {
         let Some(line) = self.lines.get_mut(&link).filter(|line| line.server_open) else { return };
         if ends {
             (line.server_open, line.told_gone) = (false, true);
-            let (client, torn) = (line.client, self.pieces && line.is_socket);
-            if torn {
-                // Of what was handed over at once some may have been taken, and then the rest does
-                // not come again. The books of level 0 know which; from outside nobody can tell.
-                self.record.lose_all(client);
+            line.breaks = None;
+            if self.pieces && line.is_torn(self.now) {
+                // The rest may be more than was sent: the server may wait for room.
+                self.record.may_lose(line.client);
             }
         } else {
             line.taken += 1;
+            line.piece.1 = self.now;
             line.server_open = line.is_socket;
         }
         self.up(up);
@@ -285,8 +311,7 @@ impl World {
 
     fn carry_text(&mut self, link: LinkId, text: String) {
         let Some(line) = self.lines.get_mut(&link) else { return };
-        let number = line.texts;
-        line.texts += 1;
+        let number = line.send(self.now);
         if let Some(rest) = &mut line.breaks {
             return rest.push(text);
         }
@@ -356,10 +381,10 @@ impl World {
     /// A text has come to its client, who may listen no longer.
     pub(super) fn hear(&mut self, link: LinkId, text: &str, number: u64) {
         let Some(line) = self.lines.get(&link) else { return };
-        let client = line.client;
         if line.told_gone && number >= line.taken {
             return;
         }
+        let client = line.client;
         if !line.client_open || line.dead {
             return self.lose(client, text);
         }

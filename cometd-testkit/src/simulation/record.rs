@@ -275,9 +275,9 @@ impl Record {
         }
     }
 
-    /// Whatever was on its way to this client may be lost.
-    pub(super) fn lose_all(&mut self, client: usize) {
-        for visit in self.visits.values_mut().filter(|it| it.client == client) {
+    /// Whatever was published so far may have been on its way to this client, and been lost.
+    pub(super) fn may_lose(&mut self, client: usize) {
+        for visit in self.visits.values_mut().filter(|it| it.client == client && !it.ack) {
             visit.lost.extend(self.published.keys());
         }
     }
