@@ -58,7 +58,7 @@ struct Open {
 }
 
 impl Machine {
-    /// A machine with the application of [`application`].
+    /// A machine with the application of the generated runs.
     ///
     /// # Errors
     ///

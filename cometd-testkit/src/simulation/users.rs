@@ -63,7 +63,7 @@ type Check = Arc<dyn Fn(&Seen) + Send + Sync>;
 /// ```
 ///
 /// In each run the application is new. What must hold for any application is looked after (see the
-/// [module](self)); what must hold for this one is for [`check`](Self::check) to say.
+/// [module](crate::simulation)); what must hold for this one is for [`check`](Self::check) to say.
 pub struct Simulation<A> {
     application: A,
     patterns: Vec<String>,

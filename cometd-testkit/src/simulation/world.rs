@@ -74,7 +74,9 @@ pub struct World {
 
 /// What clients publish on a channel, as the n-th message of the run.
 #[derive(Clone)]
-pub(super) struct Data(pub(super) Arc<dyn Fn(&str, u64) -> Value + Send + Sync>);
+pub(super) struct Data(pub(super) Arc<Maker>);
+
+type Maker = dyn Fn(&str, u64) -> Value + Send + Sync;
 
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
