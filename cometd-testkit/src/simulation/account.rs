@@ -281,11 +281,11 @@ impl Account {
                     return violation("expiry-window", what);
                 }
             }
-            RemovedReason::Inactive => {
-                if self.activity.is_none_or(|period| now < self.used.0 + period) {
-                    let what = format!("{id:?} ends, and was used at {}", self.used.0);
-                    return violation("activity", what);
-                }
+            RemovedReason::Inactive
+                if self.activity.is_none_or(|period| now < self.used.0 + period) =>
+            {
+                let what = format!("{id:?} ends, and was used at {}", self.used.0);
+                return violation("activity", what);
             }
             _ => {}
         }

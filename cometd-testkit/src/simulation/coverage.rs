@@ -123,7 +123,7 @@ impl Coverage {
         match error {
             Some(error) => {
                 let mut parts = error.split(':');
-                let (code, last) = (parts.next().unwrap_or_default(), parts.last());
+                let (code, last) = (parts.next().unwrap_or_default(), parts.next_back());
                 self.hit(&format!("reply {channel} {code}:{}", last.unwrap_or_default()));
             }
             None => self.hit(&format!("reply {channel} {}", if done { "ok" } else { "failed" })),

@@ -96,6 +96,7 @@ mod host;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod line;
 mod machine;
 mod machine_application;
 mod network;

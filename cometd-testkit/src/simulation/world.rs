@@ -25,7 +25,7 @@ use super::application;
 use super::client::Client;
 use super::coverage::Coverage;
 use super::host::{Down, Gauges, Up, Violation, Wish};
-use super::network::Line;
+use super::line::Line;
 use super::record::{Record, Source, matches};
 use super::script::{Fault, Faults, Script, ScriptError};
 use super::seed::Seed;
@@ -74,7 +74,9 @@ pub struct World {
 
 /// What clients publish on a channel, as the n-th message of the run.
 #[derive(Clone)]
-pub(super) struct Data(pub(super) Arc<dyn Fn(&str, u64) -> Value + Send + Sync>);
+pub(super) struct Data(pub(super) Arc<Made>);
+
+type Made = dyn Fn(&str, u64) -> Value + Send + Sync;
 
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
