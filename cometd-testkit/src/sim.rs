@@ -5,16 +5,21 @@
 //! drawn from the seed, so a lost wake-up shows as a task that never goes on. The same seed gives
 //! the same run on any machine.
 
+mod random;
+mod sleep;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
+
+use random::Random;
+pub use sleep::SleepUntil;
 
 /// What the wall clock says at time zero: the beginning of 2001.
 const EPOCH_MILLIS: u64 = 978_307_200_000;
@@ -359,79 +364,6 @@ impl<T> Spawned<T> {
 impl<T> fmt::Debug for Spawned<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spawned").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// Ready at a moment of virtual time.
-pub struct SleepUntil {
-    sim: Sim,
-    at: Time,
-    entry: Option<u64>,
-}
-
-impl Future for SleepUntil {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let sim = self.sim.clone();
-        let mut state = sim.lock();
-        if state.now >= self.at {
-            return Poll::Ready(());
-        }
-        let number = match self.entry {
-            Some(number) => number,
-            None => {
-                state.slept += 1;
-                state.slept
-            }
-        };
-        state.sleepers.insert((self.at, number), cx.waker().clone());
-        self.entry = Some(number);
-        Poll::Pending
-    }
-}
-
-impl Drop for SleepUntil {
-    fn drop(&mut self) {
-        if let Some(number) = self.entry {
-            self.sim.lock().sleepers.remove(&(self.at, number));
-        }
-    }
-}
-
-impl fmt::Debug for SleepUntil {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SleepUntil").field("at", &self.at).finish_non_exhaustive()
-    }
-}
-
-/// SplitMix64: small, good enough to shuffle with, the same everywhere. Never for production ids.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
-
-impl Entropy for Random {
-    fn fill(&mut self, out: &mut [u8]) {
-        for chunk in out.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
-        }
     }
 }
 

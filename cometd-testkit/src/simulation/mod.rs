@@ -96,10 +96,12 @@ mod host;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod line;
 mod machine;
 mod machine_application;
 mod network;
 mod outbox;
+mod parts;
 mod record;
 mod run;
 mod script;
