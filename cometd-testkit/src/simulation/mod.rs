@@ -55,12 +55,20 @@
 //! | `no-resurrection` | nothing is sent or told about a session of which nothing is left, and each is forgotten once |
 //! | `one-held` | a session has at most one connect held, on a link that waits |
 //! | `held-bound` | a connect is held for its time, and not longer |
+//! | `prompt` | nothing that is owed stays behind while its session can be reached |
 //! | `expiry-window` | a session expires neither before nor after its time |
+//! | `activity` | nor does one that is not used |
+//! | `places` | a browser has no more connects held than it may; who was told to poll is told when it need not any more |
+//! | `pinged` | a socket is given up only if its peer is silent, and was pinged |
+//! | `drain` | a server that drains holds nothing and makes no session |
 //! | `subscriptions` | subscriptions begin and end once, and are those that were told |
 //! | `bounded` | no queue and no table exceeds its limit |
 //! | `census` | the machine's own figures agree with what it has said |
 //!
-//! Each of them has a test that shows that it can fail.
+//! And at level 1, `no-panic`: no handler panics.
+//!
+//! That each of them can fail is shown by tests that spoil what a server says, and by planting
+//! mistakes in the server: see below.
 //!
 //! # When a run fails
 //!
@@ -68,6 +76,15 @@
 //! [`shrink`] (`--shrink`) leaves out of its script whatever the failure does not need; what is left
 //! is nearly always a handful of lines. Kept in `regressions/`, it is played by every `cargo test`
 //! from then on, at each level. Scripts are text, and outlive the code that made them up.
+//!
+//! # What it finds
+//!
+//! Small mistakes, of the kind that a tired engineer makes, were planted in the machine one by one.
+//! For each this is the first seed, from zero, whose run has shown it at level 0, and what was
+//! broken. The mistakes are in `mutations/faults.txt`; `mutations/check.py` plants them again and
+//! makes this table, in half an hour.
+//!
+#![doc = include_str!("../../mutations/caught.md")]
 //!
 //! # A run, line by line
 //!
