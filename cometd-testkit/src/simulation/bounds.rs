@@ -74,13 +74,18 @@ impl Ledger {
     }
 
     /// A socket is given up for this reason.
-    pub(super) fn gives_up(&self, link: LinkId, refusal: Refusal, now: Time) -> Checked {
+    pub(super) fn gives_up(
+        &self,
+        link: LinkId,
+        refusal: Refusal,
+        (since, now): (Time, Time),
+    ) -> Checked {
         let Some(open) = self.links.get(&link).filter(|_| refusal == Refusal::Idle) else {
             return Ok(());
         };
         let (ping, idle) = (self.config.ws_ping_interval, self.config.ws_idle_timeout);
-        if open.heard == now {
-            // What has come at this very moment has come too late.
+        if open.heard >= since {
+            // What has come since the machine decided has come too late.
             return Ok(());
         }
         if now < open.heard + idle {

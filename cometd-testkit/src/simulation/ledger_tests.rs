@@ -223,14 +223,20 @@ fn a_socket_is_given_up_when_it_is_silent_and_was_pinged() {
     // The default pings after 45 seconds and gives up after 75.
     let mut books = ledger();
     books.opened(LinkId(2), true, false, at(0));
-    assert_eq!(broken(books.gives_up(LinkId(2), Refusal::Idle, at(74_999))), "pinged");
+    assert_eq!(
+        broken(books.gives_up(LinkId(2), Refusal::Idle, (at(74_999), at(74_999)))),
+        "pinged"
+    );
     hold(&mut books, LinkId(2), 0).unwrap();
     let (session, link, cause) = (session(), LinkId(2), ResumeCause::ConnectionLost);
     let lost = Event::Resumed { session, link, cause };
     assert_eq!(broken(tell(&mut books, lost, 75_000)), "held-bound");
-    assert_eq!(broken(books.gives_up(LinkId(2), Refusal::Idle, at(75_000))), "pinged");
+    assert_eq!(
+        broken(books.gives_up(LinkId(2), Refusal::Idle, (at(75_000), at(75_000)))),
+        "pinged"
+    );
     books.pings(LinkId(2));
-    books.gives_up(LinkId(2), Refusal::Idle, at(75_000)).unwrap();
+    books.gives_up(LinkId(2), Refusal::Idle, (at(75_000), at(75_000))).unwrap();
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Machine {
             Output::Refuse { link, refusal } => {
                 // It may have been closed since.
                 let Some(open) = self.links.remove(&link) else { return Ok(()) };
-                self.ledger.gives_up(link, refusal, self.now)?;
+                self.ledger.gives_up(link, refusal, (self.since, self.now))?;
                 self.ledger.refuses(link, self.now)?;
                 self.downs.push_back(if open.is_socket {
                     let code = match refusal {
