@@ -10,5 +10,6 @@ mod http2;
 mod mounting;
 mod peer;
 mod shutdown;
+mod simulation;
 mod socket;
 mod websocket;

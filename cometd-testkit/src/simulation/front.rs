@@ -10,23 +10,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bayeux_core::front::{Bayeux, Notice, Received};
+use bayeux_core::front::{Bayeux, Received};
 use bayeux_core::http::Plan;
-use bayeux_core::{Event, LinkId, Time};
+use bayeux_core::{LinkId, Time};
 
 use super::app::Application;
 use super::front_http;
 use super::front_socket::Offered;
 use super::host::{Down, Gauges, Host, Request, Up, Violation};
-use super::machine;
 use super::outbox::Outbox;
 use super::script::{Fault, Faults, Script, ScriptError};
 use super::seed::Seed;
-use super::usual::{Thinker, Usual};
+use super::usual::{self, Thinker, Usual};
 use super::wishes::Wishes;
 use crate::line::{self, End, Line, SharedLine};
 use crate::sim::{Sim, Spawned};
@@ -77,7 +75,7 @@ impl Front {
     /// When the options make no sense.
     pub fn usual(script: &Script) -> Result<Self, ScriptError> {
         let (sim, outbox) = (quiet(script), Outbox::default());
-        let usual = Arc::new(Usual::new(script, &sim, &outbox));
+        let usual = Arc::new(Usual::new(script, Arc::new(sim.clone()), &outbox));
         Self::start_on(script, sim, outbox, &*usual, Some(Arc::clone(&usual)))
     }
 
@@ -92,12 +90,8 @@ impl Front {
         let bayeux = application.start(&sim, builder).map_err(|error| {
             ScriptError::new("the application does not start", error.to_string())
         })?;
-        let told = outbox.clone();
-        bayeux.on_event(move |notice: Notice| {
-            tell(&told, &notice.event);
-            ready(())
-        });
-        let wishes = Wishes::new(&bayeux, Thinker::new(script, &sim), &outbox);
+        outbox.listen_to(&bayeux);
+        let wishes = Wishes::new(&bayeux, Thinker::new(script, Arc::new(sim.clone())), &outbox);
         sim.settle();
         Ok(Self {
             sim,
@@ -235,29 +229,6 @@ fn quiet(script: &Script) -> Sim {
     sim
 }
 
-/// Says what the application is told.
-fn tell(outbox: &Outbox, event: &Event) {
-    let note = match event {
-        Event::SessionAdded { .. } => "session added".to_owned(),
-        Event::SessionRemoved { session, reason } => {
-            let (session, reason) = (session.to_string(), machine::removal(*reason));
-            let note = format!("session removed, {reason:?}");
-            outbox.put(Down::Removed { session, reason });
-            note
-        }
-        Event::Suspended { timeout, .. } => format!("connect held {timeout:?}"),
-        Event::Resumed { cause, .. } => format!("connect resumed, {cause:?}"),
-        Event::Subscribed { channel, .. } => format!("subscribed {channel}"),
-        Event::Unsubscribed { channel, .. } => format!("unsubscribed {channel}"),
-        Event::EventsDropped { session, count } => {
-            outbox.put(Down::Dropped { session: session.to_string(), count: *count });
-            format!("{count} events dropped")
-        }
-        _ => return,
-    };
-    outbox.note(note);
-}
-
 impl fmt::Debug for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Front").field("now", &self.sim.now()).finish_non_exhaustive()
@@ -289,7 +260,7 @@ impl Host for Front {
     }
 
     fn poll_down(&mut self) -> Option<Down> {
-        let down = self.outbox.lock().downs.pop_front();
+        let down = self.outbox.take();
         if let Some(Down::Closed { link, .. }) = &down {
             self.sockets.remove(link);
         }
@@ -314,17 +285,7 @@ impl Host for Front {
     }
 
     fn gauges(&self) -> Gauges {
-        let stats = self.bayeux.stats();
-        let own = self.usual.as_ref().map(|it| it.holds(&self.bayeux)).unwrap_or_default();
-        Gauges {
-            sessions: stats.sessions - own.sessions,
-            browsers: stats.browsers,
-            channels: stats.channels - own.channels,
-            links: stats.links - own.links,
-            questions: stats.questions,
-            queued: (stats.census.queue_events(), stats.census.queue_bytes()),
-            tasks: self.sim.tasks() - own.tasks,
-        }
+        usual::gauges(&self.bayeux, self.usual.as_deref(), self.sim.tasks())
     }
 
     fn take_notes(&mut self) -> Vec<String> {

@@ -44,6 +44,12 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Whether the client will see what the server sends now. From a network that gives `no_news`
+    /// something may come that was handed over before the server knew that the connection was gone.
+    pub(super) fn listens(&self, no_news: bool) -> bool {
+        self.client_open && !self.dead && !(no_news && self.told_gone)
+    }
+
     /// A text is sent; its number.
     pub(super) fn send(&mut self, now: Time) -> u64 {
         let number = self.texts;

@@ -109,6 +109,7 @@ mod deeds;
 mod front;
 mod front_http;
 mod front_socket;
+mod ground;
 mod host;
 mod ledger;
 #[cfg(test)]
@@ -120,6 +121,8 @@ mod network;
 mod outbox;
 mod parts;
 mod record;
+#[cfg(feature = "remote")]
+mod remote;
 mod run;
 mod script;
 mod seed;
@@ -139,6 +142,8 @@ pub use coverage::Coverage;
 pub use front::Front;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
 pub use machine::Machine;
+#[cfg(feature = "remote")]
+pub use remote::{Adapter, run_over};
 pub use run::{Failure, Level, Outcome, drive, run, run_application};
 pub use script::{Fault, Faults, Plan, Script, ScriptError};
 pub use seed::{Draw, Seed};

@@ -11,9 +11,12 @@ use super::world::{Due, Part, World};
 /// How often it is looked whether all is well.
 const LOOK: Duration = Duration::from_millis(700);
 
+/// The time between the messages of the probe.
+const PROBE: Duration = Duration::from_millis(1_500);
+
 impl World {
     /// The longest time after which, without faults, a client has got over whatever happened to it.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let config = &self.config;
         let steps = self.steps.iter().map(|(_, action)| match action {
             Action::App(Work::Timeout(_, millis)) => Duration::from_millis(*millis),
@@ -36,7 +39,7 @@ impl World {
                 }
                 self.deadline = self.now + self.patience();
                 let next = if self.draining { Part::Leave } else { Part::Probe };
-                self.after(LOOK, Due::Part(next));
+                self.after(self.unless_real(LOOK), Due::Part(next));
             }
             Part::Probe => {
                 if self.waits_for(Part::Calm, self.check_well())? {
@@ -56,6 +59,11 @@ impl World {
         Ok(())
     }
 
+    /// A time that costs nothing if it is virtual.
+    fn unless_real(&self, time: Duration) -> Duration {
+        if self.no_news { time / 7 } else { time }
+    }
+
     /// Whether the run stays in an earlier part, since something is not yet as it must become.
     fn waits_for(&mut self, part: Part, checked: Result<(), Violation>) -> Result<bool, Violation> {
         let next = self.part;
@@ -64,7 +72,7 @@ impl World {
             return checked.map(|()| false);
         }
         self.part = part;
-        self.after(LOOK, Due::Part(next));
+        self.after(self.unless_real(LOOK), Due::Part(next));
         Ok(true)
     }
 
@@ -110,10 +118,10 @@ impl World {
             } else {
                 self.probe_as_client(channel);
             }
-            self.after(Duration::from_millis(1_500), Due::Probe(number + 1));
+            self.after(self.unless_real(PROBE), Due::Probe(number + 1));
         } else {
             self.deadline = self.now + self.patience();
-            self.after(LOOK, Due::Part(Part::Settled));
+            self.after(self.unless_real(LOOK), Due::Part(Part::Settled));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use super::app::Application;
 use super::coverage::Coverage;
@@ -135,8 +136,13 @@ pub fn run_application(
 
 /// Runs to the end, whatever that is.
 pub(super) fn finish(world: &mut World, host: &mut dyn Host) -> Outcome {
-    let result = catch_unwind(AssertUnwindSafe(|| drive(world, host)));
-    let failure = match result {
+    let driven = catch_unwind(AssertUnwindSafe(|| drive(world, host)));
+    outcome(world, driven)
+}
+
+/// What came of a run that was driven to its end.
+pub(super) fn outcome(world: &mut World, driven: thread::Result<Result<(), Violation>>) -> Outcome {
+    let failure = match driven {
         Ok(Ok(())) => None,
         Ok(Err(violation)) => Some(Failure::new(violation)),
         Err(panic) => Some(Failure::panic(&*panic)),

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::app::Application;
 use super::application::{self, ANSWER, Course};
+use super::ground::{self, Ground};
 use super::host::{Down, Gauges};
 use super::ledger;
 use super::machine;
@@ -47,7 +48,7 @@ pub(super) struct Usual {
 /// Lets the application think.
 #[derive(Clone, Debug)]
 pub(super) struct Thinker {
-    sim: Sim,
+    ground: Arc<dyn Ground>,
     seed: Seed,
     /// The longest time, in milliseconds.
     most: u64,
@@ -57,9 +58,9 @@ pub(super) struct Thinker {
 }
 
 impl Thinker {
-    pub(super) fn new(script: &Script, sim: &Sim) -> Self {
+    pub(super) fn new(script: &Script, ground: Arc<dyn Ground>) -> Self {
         Self {
-            sim: sim.clone(),
+            ground,
             seed: script.seed,
             most: script.faults.get(Fault::Think),
             heal: Time::from_millis(script.heal),
@@ -74,9 +75,9 @@ impl Thinker {
         channel: &str,
     ) -> impl Future<Output = ()> + Send + use<> {
         let number = self.questions.fetch_add(1, Ordering::Relaxed);
-        let most = if self.sim.now() < self.heal { self.most } else { 0 };
+        let most = if self.ground.now() < self.heal { self.most } else { 0 };
         let time = application::thinking(self.seed, most, &format!("{kind} {channel} {number}"));
-        let sleep = (!time.is_zero()).then(|| self.sim.sleep(time));
+        let sleep = (!time.is_zero()).then(|| self.ground.sleep(time));
         async move {
             if let Some(sleep) = sleep {
                 sleep.await;
@@ -131,10 +132,10 @@ impl Extension for Counted {
 }
 
 impl Usual {
-    pub(super) fn new(script: &Script, sim: &Sim, outbox: &Outbox) -> Self {
+    pub(super) fn new(script: &Script, ground: Arc<dyn Ground>, outbox: &Outbox) -> Self {
         Self {
             seed: script.seed,
-            thinker: Thinker::new(script, sim),
+            thinker: Thinker::new(script, ground),
             outbox: outbox.clone(),
             own: Mutex::default(),
             watched: Arc::default(),
@@ -169,7 +170,20 @@ impl Usual {
         (0..=own).contains(&self.watched.load(Ordering::Relaxed))
     }
 
-    fn set_up(&self, sim: &Sim, bayeux: &Bayeux) -> Result<(), Error> {
+    /// Sets itself up on a server that is started so.
+    pub(super) fn start_with(
+        &self,
+        builder: Builder,
+        start: impl FnOnce(Builder) -> Result<Bayeux, ConfigError>,
+    ) -> Result<Bayeux, ConfigError> {
+        let builder = builder.rules(self.rules()).policy(self.thinker.clone()).http(self.http());
+        let bayeux = start(builder)?;
+        let done = self.set_up(&bayeux);
+        assert!(done.is_ok(), "the application could not set itself up: {done:?}");
+        Ok(bayeux)
+    }
+
+    fn set_up(&self, bayeux: &Bayeux) -> Result<(), Error> {
         let served = self.seed.about("service").per_mille(500);
         if served {
             let thinker = self.thinker.clone();
@@ -198,12 +212,14 @@ impl Usual {
                 ready(())
             });
         }
-        self.be_a_client(sim, bayeux)
+        self.be_a_client(bayeux)
     }
 
-    fn be_a_client(&self, sim: &Sim, bayeux: &Bayeux) -> Result<(), Error> {
+    fn be_a_client(&self, bayeux: &Bayeux) -> Result<(), Error> {
         let server = bayeux.clone();
-        let own = sim.block_on(async move { server.local_session().await })?;
+        let ground = &*self.thinker.ground;
+        let own = ground::outcome(ground, async move { server.local_session().await });
+        let own = own.unwrap_or(Err(Error::SessionGone))?;
         let (session, handle) = (own.session().id(), own.clone());
         let (outbox, thinker, seed) = (self.outbox.clone(), self.thinker.clone(), self.seed);
         let handler = move |message: Arc<Message>| {
@@ -213,15 +229,16 @@ impl Usual {
                 outbox.put(Down::Heard { session, number, channel });
             }
             let draw = seed.about(format_args!("own handler {number:?}"));
-            let slow = thinker.sim.now() < thinker.heal && draw.per_mille(100);
-            let sleep = slow.then(|| thinker.sim.sleep(draw.then(1).up_to_millis(300)));
+            let slow = thinker.ground.now() < thinker.heal && draw.per_mille(100);
+            let sleep = slow.then(|| thinker.ground.sleep(draw.then(1).up_to_millis(300)));
             async move {
                 if let Some(sleep) = sleep {
                     sleep.await;
                 }
             }
         };
-        sim.block_on(async move { handle.subscribe(OWN, handler).await.map(|_| ()) })?;
+        let subscribed = async move { handle.subscribe(OWN, handler).await.map(|_| ()) };
+        ground::outcome(ground, subscribed).unwrap_or(Err(Error::SessionGone))?;
         let (session, pattern) = (session.to_string(), OWN.to_owned());
         self.outbox.put(Down::Subscribed { session, pattern });
         *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
@@ -235,7 +252,7 @@ impl Usual {
 
     /// What the server holds for the application's own session, if that has not ended: a drain ends
     /// it, and so does a handler that is too slow.
-    pub(super) fn holds(&self, bayeux: &Bayeux) -> Gauges {
+    fn holds(&self, bayeux: &Bayeux) -> Gauges {
         let session = self.own().and_then(|id| bayeux.session(id));
         let Some(session) = session else { return Gauges::default() };
         let alone =
@@ -247,11 +264,22 @@ impl Usual {
 
 impl Application for Usual {
     fn start(&self, sim: &Sim, builder: Builder) -> Result<Bayeux, ConfigError> {
-        let builder = builder.rules(self.rules()).policy(self.thinker.clone()).http(self.http());
-        let bayeux = sim.start(builder)?;
-        let done = self.set_up(sim, &bayeux);
-        assert!(done.is_ok(), "the application could not set itself up: {done:?}");
-        Ok(bayeux)
+        self.start_with(builder, |builder| sim.start(builder))
+    }
+}
+
+/// What a server holds beside what its application holds for itself; `tasks` are all that run.
+pub(super) fn gauges(bayeux: &Bayeux, usual: Option<&Usual>, tasks: usize) -> Gauges {
+    let stats = bayeux.stats();
+    let own = usual.map(|it| it.holds(bayeux)).unwrap_or_default();
+    Gauges {
+        sessions: stats.sessions - own.sessions,
+        browsers: stats.browsers,
+        channels: stats.channels - own.channels,
+        links: stats.links - own.links,
+        questions: stats.questions,
+        queued: (stats.census.queue_events(), stats.census.queue_bytes()),
+        tasks: tasks - own.tasks,
     }
 }
 

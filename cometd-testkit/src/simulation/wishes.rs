@@ -9,11 +9,11 @@ use bayeux_core::front::{
 };
 use bayeux_core::{Activity, Json, MessageParts, SessionId, Timing};
 
+use super::ground::Ground;
 use super::host::{Down, Wish};
 use super::machine;
 use super::outbox::Outbox;
 use super::usual::Thinker;
-use crate::sim::Sim;
 
 /// Does what is wished, and remembers what has to be taken back.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Wishes {
 
     /// Does what is wished. What concerns a session that is gone is in vain, as it is for every
     /// application.
-    pub(super) fn grant(&mut self, sim: &Sim, wish: Wish) {
-        let _ = self.try_grant(sim, wish);
+    pub(super) fn grant(&mut self, ground: &dyn Ground, wish: Wish) {
+        let _ = self.try_grant(ground, wish);
     }
 
     fn session(&self, id: &str) -> Result<Session, Error> {
@@ -71,9 +71,9 @@ impl Wishes {
         session.ok_or(Error::SessionGone)
     }
 
-    fn try_grant(&mut self, sim: &Sim, wish: Wish) -> Result<(), Error> {
+    fn try_grant(&mut self, ground: &dyn Ground, wish: Wish) -> Result<(), Error> {
         match wish {
-            Wish::Publish { channel, number } => self.publish(sim, &channel, number)?,
+            Wish::Publish { channel, number } => self.publish(ground, &channel, number)?,
             Wish::Deliver { session, number } => {
                 if let Some(message) = machine::message("/direct", number) {
                     self.session(&session)?.deliver_message(message)?;
@@ -144,22 +144,22 @@ impl Wishes {
                 self.bayeux.drain(spread);
                 // A task that would be left if this never came true.
                 let bayeux = self.bayeux.clone();
-                sim.spawn(async move { bayeux.idle().await });
+                ground.spawn(Box::pin(async move { bayeux.idle().await }));
             }
         }
         Ok(())
     }
 
     /// Publishes, in a task that says what came of it.
-    fn publish(&self, sim: &Sim, channel: &str, number: u64) -> Result<(), Error> {
+    fn publish(&self, ground: &dyn Ground, channel: &str, number: u64) -> Result<(), Error> {
         let channel = self.bayeux.channel(channel)?;
         let ext = Json::from_text(&format!("{{\"sim\":{number}}}"))?;
         let parts = MessageParts::data(Json::new("from the application")?).ext(ext);
         let outbox = self.outbox.clone();
-        sim.spawn(async move {
+        ground.spawn(Box::pin(async move {
             let done = channel.publish_parts(None, &parts).await.is_ok();
             outbox.put(Down::Published { number, done });
-        });
+        }));
         Ok(())
     }
 }

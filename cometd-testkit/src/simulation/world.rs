@@ -49,6 +49,8 @@ pub struct World {
     pub(super) links: u64,
     /// Whether what the server hands over at once may come in several texts of a socket.
     pub(super) pieces: bool,
+    /// Whether nobody says what the network has taken, and time is real.
+    pub(super) no_news: bool,
     pub(super) record: Record,
     pub(super) trace: Trace,
     pub(super) coverage: Coverage,
@@ -175,6 +177,7 @@ impl World {
             lines: BTreeMap::new(),
             links: 0,
             pieces: false,
+            no_news: false,
             record,
             trace: Trace::new(keep_trace),
             coverage: Coverage::default(),
@@ -220,6 +223,12 @@ impl World {
     /// not sent twice, unless its client acknowledges.
     pub fn expect_pieces(&mut self) {
         self.pieces = true;
+    }
+
+    /// The network is one of which nobody knows what it has taken, but that it takes all it can; and
+    /// time is real.
+    pub fn expect_no_news(&mut self) {
+        (self.pieces, self.no_news) = (true, true);
     }
 
     /// The next thing that reaches the server, now.
@@ -303,7 +312,9 @@ impl World {
     }
 
     pub(super) fn rate(&self, fault: Fault) -> u64 {
-        if self.part == Part::Storm { self.faults.get(fault) } else { 0 }
+        // What the server has sent that is still there nobody can take from it.
+        let impossible = self.no_news && matches!(fault, Fault::LoseResponse | Fault::Slow);
+        if self.part == Part::Storm && !impossible { self.faults.get(fault) } else { 0 }
     }
 
     /// Notes a violation that was found where nothing can be returned.

@@ -1,0 +1,88 @@
+//! The simulator's runs over the adapter: level 2.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use cometd_hyper::bayeux_core::ConfigError;
+use cometd_hyper::bayeux_core::front::{Builder, Task};
+use cometd_hyper::{Bayeux, ServeOptions, serve, start};
+use cometd_testkit::simulation::{Adapter, Script, Seed, run_over, swarm};
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
+
+/// How many runs there are: they take place at the same time, mostly waiting.
+const RUNS: usize = 24;
+
+struct Hyper {
+    runtime: Runtime,
+}
+
+impl Hyper {
+    fn new() -> Self {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Self { runtime: runtime.unwrap() }
+    }
+}
+
+impl Adapter for Hyper {
+    fn start(&self, builder: Builder) -> Result<Bayeux, ConfigError> {
+        let _inside = self.runtime.enter();
+        start(builder)
+    }
+
+    fn serve(&self, bayeux: Bayeux) -> io::Result<SocketAddr> {
+        let listener = self.runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let options = ServeOptions::default();
+        self.runtime.spawn(serve(listener, bayeux, options, std::future::pending()));
+        Ok(address)
+    }
+
+    fn spawn(&self, task: Task) {
+        self.runtime.spawn(task);
+    }
+
+    fn sleep(&self, duration: Duration) -> Task {
+        Box::pin(async move { tokio::time::sleep(duration).await })
+    }
+
+    fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+}
+
+/// Scripts that are over soon. `COMETD_RUNS` says how many, and `COMETD_FIRST` the first seed.
+fn scripts() -> impl Iterator<Item = Script> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|it| it.parse().ok());
+    let runs = number("COMETD_RUNS").map_or(RUNS, |it: u64| usize::try_from(it).unwrap());
+    let all = (number("COMETD_FIRST").unwrap_or(0)..).map(|seed| swarm(Seed(seed)));
+    let is_brief = |script: &Script| {
+        let max_interval = script.config().is_ok_and(|it| it.max_interval.as_millis() <= 1_500);
+        script.heal <= 1_500 && max_interval
+    };
+    all.filter(is_brief).take(runs)
+}
+
+#[test]
+fn real_sockets_carry_what_the_simulated_ones_do() {
+    let run = |script: Script| {
+        let outcome = run_over(&script, Arc::new(Hyper::new()), true).unwrap();
+        (script, outcome)
+    };
+    let runs: Vec<_> = scripts().map(|script| thread::spawn(move || run(script))).collect();
+    let ended = runs.into_iter().map(|run| run.join().unwrap());
+    let mut messages = 0;
+    let mut failed = String::new();
+    for (script, outcome) in ended {
+        messages += outcome.messages;
+        if let Some(failure) = outcome.failure {
+            let trace = outcome.trace.join("\n");
+            failed += &format!("seed {}: {failure}\n{script}\n{trace}\n", script.seed);
+        }
+    }
+    assert!(failed.is_empty(), "{failed}");
+    assert!(messages > 1_000, "{messages} messages");
+}
