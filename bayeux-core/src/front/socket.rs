@@ -442,5 +442,6 @@ fn close_of(refusal: Refusal) -> Close {
             Close::violation(refusal.what())
         }
         Refusal::Idle | Refusal::Draining => Close::going_away(refusal.what()),
+        Refusal::Moved => Close::done(refusal.what()),
     }
 }

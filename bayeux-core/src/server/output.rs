@@ -67,6 +67,9 @@ pub enum Refusal {
     Idle,
     /// The server is draining, and the WebSocket has been told what it was owed.
     Draining,
+    /// The session of a WebSocket has spoken on another link since, and this one has been told what
+    /// it was owed.
+    Moved,
 }
 
 impl Refusal {
@@ -78,6 +81,7 @@ impl Refusal {
             Self::Empty => "the payload has no messages",
             Self::Idle => "idle for too long",
             Self::Draining => "the server is going away",
+            Self::Moved => "the session has moved to another connection",
         }
     }
 }

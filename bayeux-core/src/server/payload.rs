@@ -118,6 +118,9 @@ impl Server {
         let is_socket = self.is_socket(link);
         if is_socket {
             self.heard(link);
+            if self.is_left(link) {
+                return self.refuse(link, Refusal::Moved);
+            }
         }
         self.stats.messages_received += requests.len() as u64;
         let Some(first) = requests.first() else { return self.refuse(link, Refusal::Empty) };

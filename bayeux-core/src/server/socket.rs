@@ -9,9 +9,12 @@
 //!
 //! A socket is bound to the session whose handshake or whose first message came in on it. The
 //! session's events are *pushed* there, also before its first connect; a held connect stays held.
-//! (Unless events are to travel with connect replies only: then it is as over HTTP.) The session
-//! follows its client to another socket, and by a connect to HTTP; the socket that it left stays
-//! open, and binds whoever speaks on it next.
+//! (Unless events are to travel with connect replies only: then it is as over HTTP.)
+//!
+//! The session follows its client to another socket, and by a connect to HTTP. Clients do that when
+//! they have given the old socket up, which may well be dead without anybody knowing; and what still
+//! comes there was said before they did. So the socket that a session has left takes no further
+//! payload, and is closed when it owes nothing: the session cannot be carried back to it.
 //!
 //! Since a socket can stay quiet for as long as it likes, the machine looks after it: a peer that
 //! is silent is pinged, and one that stays silent is given up. One timer entry for each socket, and
@@ -44,8 +47,8 @@ pub(super) struct Socket {
     sent: Option<Sent>,
     /// Whether the socket stands in the outbox.
     due: bool,
-    /// Whether the socket is closed as soon as it owes nothing: the server is draining.
-    ending: bool,
+    /// Why the socket is closed as soon as it owes nothing, if it is.
+    ending: Option<Refusal>,
     /// When the peer last gave a sign of life.
     heard: Time,
     /// The moment of the socket's entry in the timers.
@@ -81,7 +84,7 @@ impl Socket {
             owed: Vec::new(),
             sent: None,
             due: false,
-            ending: false,
+            ending: None,
             heard: now,
             armed: Time::FAR_FUTURE,
             pinged: false,
@@ -185,6 +188,7 @@ impl Server {
         if let Some(socket) = self.socket(link) {
             socket.session = None;
         }
+        self.end(link, Refusal::Moved);
     }
 
     /// The socket of a session is gone, or somebody else's. The session lives on until its
@@ -205,8 +209,7 @@ impl Server {
         let Some(socket) = it.socket() else { return };
         socket.session = None;
         if local {
-            socket.ending = true;
-            self.end_if_done(link);
+            self.end(link, Refusal::Draining);
         }
     }
 
@@ -255,7 +258,9 @@ impl Server {
             return;
         }
         socket.intake = Intake::Ready;
-        self.outbox.push_back(Outgoing::Ready(Output::Resume { link }));
+        if socket.ending.is_none() {
+            self.outbox.push_back(Outgoing::Ready(Output::Resume { link }));
+        }
         self.end_if_done(link);
     }
 
@@ -313,7 +318,7 @@ impl Server {
                 socket.intake = Intake::Ready;
             }
             // A socket that is about to be closed takes no further payload.
-            if answered && !socket.ending {
+            if answered && socket.ending.is_none() {
                 self.outbox.push_front(Outgoing::Ready(Output::Resume { link }));
             }
         }
@@ -448,16 +453,27 @@ impl Server {
         // The map's order is different in every run.
         links.sort_unstable();
         for link in links {
-            if let Some(socket) = self.socket(link) {
-                socket.ending = true;
-            }
-            self.end_if_done(link);
+            self.end(link, Refusal::Draining);
         }
     }
 
-    fn end_if_done(&mut self, link: LinkId) {
-        if self.socket(link).is_some_and(|socket| socket.ending && socket.owes_nothing()) {
-            self.refuse(link, Refusal::Draining);
+    /// The socket takes no further payload, and is closed when it owes nothing.
+    fn end(&mut self, link: LinkId, why: Refusal) {
+        if let Some(socket) = self.socket(link) {
+            socket.ending.get_or_insert(why);
         }
+        self.end_if_done(link);
+    }
+
+    fn end_if_done(&mut self, link: LinkId) {
+        let Some(socket) = self.socket(link) else { return };
+        if let Some(why) = socket.ending.filter(|_| socket.owes_nothing()) {
+            self.refuse(link, why);
+        }
+    }
+
+    /// Whether the session of a socket has moved to another link.
+    pub(super) fn is_left(&mut self, link: LinkId) -> bool {
+        self.socket(link).is_some_and(|socket| socket.ending == Some(Refusal::Moved))
     }
 }

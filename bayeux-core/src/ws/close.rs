@@ -8,6 +8,7 @@
 //! | more messages in a payload than there may be | 1008 |
 //! | a message that is too large | 1009 |
 //! | the server drains, or the peer was silent for too long | 1001 |
+//! | the session has gone on over another connection | 1000 |
 //!
 //! The Java server closes with 1011, "internal error", for all mistakes of the peer.
 
@@ -45,6 +46,11 @@ impl Close {
     /// The end of a connection that the peer has offended on.
     pub(crate) const fn violation(reason: &'static str) -> Self {
         Self { code: 1002, reason }
+    }
+
+    /// The end of a connection that is of no use any more.
+    pub(crate) const fn done(reason: &'static str) -> Self {
+        Self { code: 1000, reason }
     }
 
     /// The end of a connection that nobody has offended on.

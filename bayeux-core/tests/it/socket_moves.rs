@@ -44,6 +44,59 @@ fn the_rest_of_a_payload_does_not_bring_a_session_back_that_has_moved_on() {
 }
 
 #[test]
+fn nor_does_what_waited_behind_it() {
+    let mut bench = asking();
+    let (old, guest) = bench.held_guest();
+    bench.tell(old, &publish(&guest, "/ask", json!(0)));
+    let question = bench.publish_question();
+    let new = bench.socket();
+    bench.hold_on(new, &guest);
+    assert_eq!(bench.refusal(old), None, "its message is still being dealt with");
+    bench.input(Input::Answer(Answer::Publish(question.ticket, Verdict::Allow)));
+    assert_eq!(bench.take(old)[0]["successful"], true, "what was accepted is answered");
+    assert_eq!((bench.resumes(old), bench.refusal(old)), (0, Some(Refusal::Moved)));
+    bench.tell(old, &connect(&guest));
+    let view = bench.server.session(guest.session()).unwrap();
+    assert_eq!((view.socket(), view.is_held()), (Some(new), true));
+    bench.publish("/a", json!(2));
+    assert_eq!(data(&bench.take(new)), [json!(2)]);
+}
+
+/// A socket that has died without a word may still give what it had received.
+#[test]
+fn nor_does_what_comes_later_on_a_socket_that_was_left() {
+    for late in ["/meta/connect", "/b"] {
+        let mut bench = Bench::new();
+        let (old, guest) = bench.held_guest();
+        bench.publish("/a", json!(1));
+        bench.answer(old).unwrap();
+        let new = bench.socket();
+        bench.hold_on(new, &guest);
+        assert_eq!(bench.refusal(old), None, "a parcel is on its way");
+        let late = if late == "/b" { publish(&guest, late, json!(0)) } else { connect(&guest) };
+        bench.tell(old, &late);
+        assert_eq!(bench.refusal(old), Some(Refusal::Moved));
+        let view = bench.server.session(guest.session()).unwrap();
+        assert_eq!((view.socket(), view.is_held()), (Some(new), true));
+        bench.publish("/a", json!(2));
+        assert_eq!(data(&bench.take(new)), [json!(2)]);
+    }
+}
+
+#[test]
+fn a_socket_that_was_left_for_http_is_closed_when_its_parcel_is_out() {
+    let mut bench = Bench::with(|config| config.trust_client_session = true);
+    let (old, guest) = bench.held_guest();
+    bench.publish("/a", json!(1));
+    bench.answer(old).unwrap();
+    let held = bench.hold(&guest);
+    assert_eq!(bench.refusal(old), None);
+    bench.input(Input::Sent { link: old, delivered: false });
+    assert_eq!(bench.refusal(old), Some(Refusal::Moved));
+    assert_eq!(data(&bench.take(held)), [json!(1)], "what it has not carried comes here");
+}
+
+#[test]
 fn nor_does_the_connect_in_a_payload_of_http() {
     let mut bench = asking();
     let visitor = bench.subscriber("/a");

@@ -11,6 +11,7 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) client: usize,
+    pub(super) opened: Time,
     /// What chance is about.
     pub(super) key: String,
     pub(super) is_socket: bool,

@@ -274,6 +274,7 @@ impl Machine {
                 self.downs.push_back(if open.is_socket {
                     let code = match refusal {
                         Refusal::Idle | Refusal::Draining => 1001,
+                        Refusal::Moved => 1000,
                         _ => 1002,
                     };
                     Down::Closed { link, code }

@@ -26,6 +26,7 @@
 //! | --- | --- | --- | --- |
 //! | 0 | [`Machine`] | the state machine and the codec | hundreds of runs a second; each output is looked at in its order |
 //! | 1 | [`Front`] | besides, the application's API, the mapping to HTTP and WebSocket, on an executor that polls only what was woken | whole applications; a wake-up that is lost shows as a client that gets stuck |
+//! | 2 | `run_over`, with the feature `remote` | everything: an adapter, its runtime, sockets and time | what an adapter makes of connections; not the same twice |
 //!
 //! # What is watched
 //!
@@ -42,6 +43,7 @@
 //! | `ack-no-loss` | the same for a session that acknowledges, whatever the network does |
 //! | `no-effect-if-denied` | what was refused is received by nobody, and what must be refused is |
 //! | `private` | nobody learns the id of somebody else's session, or can use it |
+//! | `steady` | a socket on which no fault has ever happened is not closed |
 //! | `convergence` | when the faults have stopped, every client that is there gets a session and stays connected |
 //! | `no-leak` | when all clients are gone, the server holds what it held before they came, and waits for nothing |
 //! | `progress` | the machine does what is due, and no run goes on for ever without time passing |

@@ -22,6 +22,7 @@ impl World {
         let link = LinkId(self.links);
         let line = Line {
             client,
+            opened: self.now,
             key,
             is_socket,
             session: self.clients.get(&client).and_then(|client| client.session.clone()),
@@ -200,6 +201,8 @@ impl World {
             Down::Closed { link, code } => {
                 self.trace.note(self.now, format_args!("srv link {} closed {code}", link.0));
                 self.coverage.hit_close(code);
+                let kept = self.check_steady(link, code);
+                self.blame(kept);
                 let Some(line) = self.lines.get_mut(&link) else { return Ok(()) };
                 line.server_open = false;
                 let (dead, at) = (line.dead, line.last_down);
@@ -212,6 +215,24 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A socket that nothing has ever happened to stays open, if its peer is pinged in time.
+    fn check_steady(&self, link: LinkId, code: u16) -> Result<(), Violation> {
+        let pinged = self.config.ws_ping_interval < self.config.ws_idle_timeout;
+        let Some(line) = self.lines.get(&link).filter(|_| pinged) else { return Ok(()) };
+        let client = self.clients.get(&line.client).filter(|client| {
+            let calm = line.opened > self.heal.max(client.stalled) && !self.draining;
+            let session = client.session.as_ref().filter(|_| line.client_open && !line.dead);
+            calm && session.is_some_and(|session| self.record.is_there(session))
+        });
+        match client {
+            Some(client) => {
+                let what = format!("c{}: link {} was closed, {code}", client.number, link.0);
+                Err(Violation::new("steady", what))
+            }
+            None => Ok(()),
+        }
     }
 
     fn carry_response(&mut self, link: LinkId, status: u16, cookie: Option<String>, body: String) {

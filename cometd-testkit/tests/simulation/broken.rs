@@ -32,6 +32,8 @@ struct Broken<S> {
     spoil: S,
     downs: VecDeque<Down>,
     leaks: usize,
+    /// Whether sockets are closed when they have carried a text.
+    closes: bool,
 }
 
 impl<S: FnMut(&mut Vec<Value>) -> bool> Host for Broken<S> {
@@ -51,7 +53,12 @@ impl<S: FnMut(&mut Vec<Value>) -> bool> Host for Broken<S> {
                 }
                 *body = Value::Array(messages).to_string();
             }
+            let closed = match down {
+                Down::Text { link, .. } if self.closes => Some(Down::Closed { link, code: 1000 }),
+                _ => None,
+            };
             self.downs.push_back(down);
+            self.downs.extend(closed);
         }
         self.downs.pop_front()
     }
@@ -73,9 +80,18 @@ impl<S: FnMut(&mut Vec<Value>) -> bool> Host for Broken<S> {
 }
 
 fn verdict_of(leaks: usize, spoil: impl FnMut(&mut Vec<Value>) -> bool) -> Result<(), Violation> {
-    let script: Script = PEACE.parse().unwrap();
+    verdict_of_script(PEACE, leaks, false, spoil)
+}
+
+fn verdict_of_script(
+    script: &str,
+    leaks: usize,
+    closes: bool,
+    spoil: impl FnMut(&mut Vec<Value>) -> bool,
+) -> Result<(), Violation> {
+    let script: Script = script.parse().unwrap();
     let machine = Machine::new(&script).unwrap();
-    let mut host = Broken { machine, spoil, downs: VecDeque::new(), leaks };
+    let mut host = Broken { machine, spoil, downs: VecDeque::new(), leaks, closes };
     drive(&mut World::new(&script, true, false).unwrap(), &mut host)
 }
 
@@ -184,4 +200,12 @@ fn connects_that_are_never_answered() {
 #[test]
 fn a_link_that_is_never_given_back() {
     assert_eq!(verdict_of(1, |_| true).expect_err("one is left").invariant, "no-leak");
+}
+
+#[test]
+fn a_socket_that_is_closed_for_no_reason() {
+    let script = "seed 3\nclient c0 websocket browser 0 start 700\nheal 600";
+    assert_eq!(verdict_of_script(script, 0, false, |_| true), Ok(()));
+    let verdict = verdict_of_script(script, 0, true, |_| true);
+    assert_eq!(verdict.expect_err("it is closed").invariant, "steady");
 }
