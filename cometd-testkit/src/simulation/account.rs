@@ -16,6 +16,12 @@ pub(super) struct Account {
     /// Why it has ended, if it has.
     pub(super) ended: Option<RemovedReason>,
     pub(super) forgotten: bool,
+    /// Whether its held connect was answered because it ends.
+    pub(super) dismissed: bool,
+    /// Whether the server's own goodbye is still to leave.
+    pub(super) farewell: bool,
+    /// Whether its last events have left with the answer to its client's goodbye.
+    pub(super) parted: bool,
     pub(super) acknowledged: bool,
     pub(super) browser: Option<BrowserId>,
     pub(super) subscriptions: BTreeSet<String>,
@@ -33,6 +39,8 @@ pub(super) struct Account {
     /// The last time that anything happened that may have moved its end.
     pub(super) stirred: Time,
     pub(super) questions: usize,
+    /// The shortest and the longest pause between connects that its client has asked for.
+    pub(super) pauses: Option<(Duration, Duration)>,
     /// Whether the client was told to poll, and whether it has to be told that it need not.
     pub(super) polls: bool,
     pub(super) advise: bool,
@@ -122,6 +130,9 @@ impl Account {
         Self {
             ended: None,
             forgotten: false,
+            dismissed: false,
+            farewell: false,
+            parted: false,
             acknowledged: false,
             browser: None,
             subscriptions: BTreeSet::new(),
@@ -133,6 +144,7 @@ impl Account {
             quiet: since,
             stirred: now,
             questions: 0,
+            pauses: None,
             polls: false,
             advise: false,
             payloads: BTreeMap::new(),
@@ -264,7 +276,14 @@ impl Account {
     /// How long it lasts at least after its client was answered.
     pub(super) fn least(&self, config: &Config) -> Duration {
         let polling = if self.polls { config.multi_session_interval } else { Duration::ZERO };
-        config.interval.max(polling) + config.max_interval
+        let asked = self.pauses.map_or(config.interval, |(least, _)| least);
+        config.interval.min(asked).max(polling) + config.max_interval
+    }
+
+    /// Its client asks for this pause between connects.
+    pub(super) fn asks_for(&mut self, pause: Duration) {
+        let (least, most) = self.pauses.unwrap_or((pause, pause));
+        self.pauses = Some((least.min(pause), most.max(pause)));
     }
 
     /// Its time is not over.
@@ -287,7 +306,8 @@ impl Account {
             }
             return Ok(());
         }
-        let interval = config.interval.max(config.multi_session_interval);
+        let asked = self.pauses.map_or(Duration::ZERO, |(_, most)| most);
+        let interval = config.interval.max(config.multi_session_interval).max(asked);
         let since = self.stirred.max(steady);
         let mut most = interval + config.max_interval;
         match config.max_processing {

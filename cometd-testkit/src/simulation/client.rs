@@ -195,7 +195,24 @@ impl World {
         if let Some(ack) = client.ack {
             message["ext"] = json!({ "ack": ack });
         }
+        if let Some(advice) = self.wanted_advice(client) {
+            message["advice"] = advice;
+        }
         Some(message)
+    }
+
+    /// What a client asks for with its next connect: some ask for another time now and then.
+    fn wanted_advice(&self, client: &Client) -> Option<Value> {
+        let asks = self.seed.about(format_args!("c{} asks", client.number)).per_mille(250);
+        let draw = self.seed.about(format_args!("c{} asks {}", client.number, client.ids));
+        if !asks || !draw.per_mille(300) {
+            return None;
+        }
+        let mut advice = json!({ "timeout": draw.then(1).one_of([0, 20, 200]) });
+        if draw.then(2).per_mille(300) {
+            advice["interval"] = json!(draw.then(3).one_of([0, 100]));
+        }
+        Some(advice)
     }
 
     /// Sends messages in one payload; their ids.

@@ -16,6 +16,7 @@
 //! | `one-held` | a session has one held connect at most, on a link that waits; others are refused |
 //! | `held-bound` | a held connect ends in time |
 //! | `expiry-window` | a session expires neither before nor after its time |
+//! | `farewell` | a client learns that the server has ended its session, if it comes in time |
 //! | `activity` | so does one that is not used |
 //! | `subscriptions` | subscriptions begin and end once, and views agree |
 //! | `bounded` | no queue and no table exceeds its limit, and what has to go is what the policy says |
@@ -64,6 +65,9 @@ pub(super) struct Ledger {
     /// Since when the server is draining.
     pub(super) draining: Option<Time>,
 }
+
+/// What the server's own goodbye comes on.
+const GOODBYE: &str = "/meta/disconnect";
 
 pub(super) type Checked = Result<(), Violation>;
 
@@ -125,8 +129,11 @@ impl Ledger {
             }
             let Some(account) = self.accounts.get_mut(&session) else { continue };
             account.stirred = now;
-            if !is_connect(request) {
-                account.used.1 = now;
+            match &request.kind {
+                RequestKind::Connect { advice } => {
+                    advice.and_then(|it| it.interval).into_iter().for_each(|it| account.asks_for(it));
+                }
+                _ => account.used.1 = now,
             }
             // What the payload causes shall leave with its own response.
             if !is_socket && !payload.first().is_some_and(is_connect) {
@@ -226,6 +233,7 @@ impl Ledger {
             return violation("no-resurrection", format!("{session:?} was never there"));
         };
         account.payloads.remove(&link);
+        account.farewell &= !parcel.events.iter().any(|it| it.channel().as_str() == GOODBYE);
         let connects = |it: &&bayeux_core::Reply| it.answers(Verb::Connect) && it.is_successful();
         let connect = parcel.replies.iter().find(connects);
         if let Some(reply) = connect {
@@ -283,6 +291,12 @@ impl Ledger {
                 format!("{session:?} is gone and gets {numbers:?}"),
             );
         }
+        if account.parted {
+            let what = format!("{numbers:?} leave behind the goodbye of {session:?}");
+            return violation("no-resurrection", what);
+        }
+        let parts = |it: &bayeux_core::Reply| it.answers(Verb::Disconnect) && it.is_successful();
+        account.parted = parcel.replies.iter().any(parts);
         account.take(link, &numbers, is_socket)
     }
 
@@ -357,9 +371,14 @@ impl Ledger {
     }
 
     /// Nothing is left of a session.
-    pub(super) fn forgets(&mut self, session: SessionId) -> Checked {
+    pub(super) fn forgets(&mut self, session: SessionId, now: Time) -> Checked {
         self.forgotten += 1;
+        let config = &self.config;
         match self.accounts.get_mut(&session) {
+            Some(account) if account.farewell && now < account.quiet + account.least(config) => {
+                let what = format!("{session:?} is forgotten, and its client does not know");
+                violation("farewell", what)
+            }
             Some(account) if account.ended.is_some() && !account.forgotten => {
                 account.forgotten = true;
                 Ok(())

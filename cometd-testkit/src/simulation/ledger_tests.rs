@@ -69,7 +69,7 @@ fn a_link_is_answered_once() {
     assert_eq!(broken(ledger.refuses(LINK, at(0))), "one-answer");
     ledger.opened(LinkId(2), false, false, at(0));
     remove(&mut ledger, RemovedReason::Disconnected, 0).unwrap();
-    ledger.forgets(session()).unwrap();
+    ledger.forgets(session(), at(0)).unwrap();
     assert_eq!(broken(ledger.check_over()), "one-answer");
 }
 
@@ -138,12 +138,13 @@ fn a_session_that_is_gone_stays_gone() {
     let mut books = ledger();
     owe(&mut books, [1]);
     remove(&mut books, RemovedReason::DisconnectedByServer, 0).unwrap();
-    books.forgets(session()).unwrap();
+    assert_eq!(broken(books.forgets(session(), at(0))), "farewell");
+    books.forgets(session(), at(99_000)).unwrap();
     assert_eq!(broken(send(&mut books, LINK, &[1])), "no-resurrection");
-    assert_eq!(broken(books.forgets(session())), "no-resurrection");
+    assert_eq!(broken(books.forgets(session(), at(0))), "no-resurrection");
     assert_eq!(broken(remove(&mut books, RemovedReason::Expired, 99_000)), "no-resurrection");
     let mut books = ledger();
-    assert_eq!(broken(books.forgets(session())), "no-resurrection");
+    assert_eq!(broken(books.forgets(session(), at(0))), "no-resurrection");
     assert_eq!(broken(books.check_over()), "one-answer");
 }
 

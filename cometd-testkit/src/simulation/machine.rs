@@ -302,7 +302,7 @@ impl Machine {
             }
             Output::Ask(question) => self.ask(question)?,
             Output::Withdraw(question) => self.settled(question)?,
-            Output::Forget { session } => self.ledger.forgets(session)?,
+            Output::Forget { session } => self.ledger.forgets(session, self.now)?,
             Output::Tell(Event::SessionRemoved { session, reason }) => {
                 let (session, reason) = (session.to_string(), removal(reason));
                 self.downs.push_back(Down::Removed { session, reason });

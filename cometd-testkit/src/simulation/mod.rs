@@ -59,6 +59,7 @@
 //! | `held-bound` | a connect is held for its time, and not longer |
 //! | `prompt` | nothing that is owed stays behind while its session can be reached |
 //! | `expiry-window` | a session expires neither before nor after its time |
+//! | `farewell` | a client learns that the server has ended its session, if it comes in time |
 //! | `activity` | nor does one that is not used |
 //! | `places` | a browser has no more connects held than it may; who was told to poll is told when it need not any more |
 //! | `pinged` | a socket is given up only if its peer is silent, and was pinged |

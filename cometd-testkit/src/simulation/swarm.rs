@@ -125,7 +125,7 @@ pub(super) fn settings(script: &mut Script) {
     sometimes("multi_session_interval", 400, [0, 60, 500]);
     sometimes("max_sessions_per_browser", 300, [1, 2, 3]);
     sometimes("http2_max_sessions_per_browser", 200, [1, 2, 3]);
-    sometimes("limits.queue_messages", 300, [2, 5, 20]);
+    sometimes("limits.queue_messages", 400, [2, 3, 10]);
     sometimes("limits.queue_bytes", 150, [300, 1_000, 4_000]);
     sometimes("limits.socket_bytes", 300, [1, 200, 500]);
     sometimes("limits.burst_events", 200, [1, 2, 5]);

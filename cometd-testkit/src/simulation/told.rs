@@ -63,6 +63,7 @@ impl Ledger {
                     return violation("no-resurrection", format!("{session:?} is resumed"));
                 };
                 (account.quiet, account.stirred, account.released) = (since, now, now);
+                account.dismissed = *cause == ResumeCause::Removed;
                 if *cause == ResumeCause::Events && account.is_batched() {
                     return violation("batch", format!("{link:?} is answered in a batch"));
                 }
@@ -100,6 +101,10 @@ impl Ledger {
         let (strict, config) = (self.strict, self.config.clone());
         let account = self.live(session)?;
         account.ended = Some(reason);
+        // If a connect was held, its answer is the goodbye, whatever becomes of it.
+        let said = account.dismissed;
+        let by_server = [RemovedReason::DisconnectedByServer, RemovedReason::Inactive];
+        account.farewell = by_server.contains(&reason) && !said;
         let too_early = account.owed.len() < config.limits.queue_messages;
         if reason == RemovedReason::Overflowed && strict && too_early {
             return violation("bounded", format!("{session:?} ends with {}", account.owed.len()));
