@@ -158,11 +158,20 @@ impl NewSession {
         channel: &str,
         data: &T,
     ) -> Result<(), Error> {
-        let message = Message::new(ChannelName::parse(channel)?, Json::new(data)?);
+        self.deliver_message(Message::new(ChannelName::parse(channel)?, Json::new(data)?))
+    }
+
+    /// The same with a message that is there already, its `ext` included.
+    ///
+    /// # Errors
+    ///
+    /// When it is on a meta channel.
+    pub fn deliver_message(&self, message: impl Into<Arc<Message>>) -> Result<(), Error> {
+        let message = message.into();
         if message.channel().kind() == ChannelKind::Meta {
             return Err(Error::MetaChannel);
         }
-        self.start().setup.messages.push(Arc::new(message));
+        self.start().setup.messages.push(message);
         Ok(())
     }
 

@@ -123,7 +123,11 @@ impl World {
         client.bound = client.via == Via::WebSocket;
         client.refused = None;
         let (ack, ordered) = (client.ack.is_some(), client.via == Via::WebSocket);
+        let greeting = client.greeting.take();
         self.record.begin(session, number, ack, ordered);
+        if let Some(greeting) = greeting {
+            self.record.address(greeting, session);
+        }
     }
 
     fn replied(&mut self, number: usize, link: LinkId, reply: &Value) {

@@ -14,6 +14,9 @@
 
 use std::time::Duration;
 
+use bayeux_core::Json;
+use serde_json::Value;
+
 use super::seed::{Draw, Seed};
 
 /// Channels that clients publish on.
@@ -109,6 +112,12 @@ pub(super) fn is_swapped(channel: &str) -> bool {
 
 fn first(channel: &str) -> &str {
     channel.split('/').nth(1).unwrap_or_default()
+}
+
+/// The number of the message that a client wants its session to begin with, from what its handshake
+/// says: then it does, if the application is asked about the handshake at all.
+pub(super) fn greeting(ext: &Json) -> Option<u64> {
+    ext.read::<Value>().ok()?.get("sim")?.as_u64()
 }
 
 /// How long the application thinks about something: often not at all.

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::action::Via;
 use super::host::{Request, Up};
-use super::script::Plan;
+use super::record::Source;
+use super::script::{Fault, Plan};
 use super::world::{Due, World};
 
 /// How long a client waits for an answer, beyond the time that a connect may be held.
@@ -42,6 +43,8 @@ pub(super) struct Client {
     pub(super) subscribed: BTreeSet<String>,
     pub(super) pending: BTreeMap<String, Pending>,
     pub(super) ids: u64,
+    /// The number of the message that its next session begins with.
+    pub(super) greeting: Option<u64>,
     pub(super) failures: u32,
     /// It reads nothing until then.
     pub(super) stalled: Time,
@@ -95,6 +98,7 @@ impl Client {
             subscribed: BTreeSet::new(),
             pending: BTreeMap::new(),
             ids: 0,
+            greeting: None,
             failures: 0,
             stalled: Time::ZERO,
             well: None,
@@ -166,8 +170,20 @@ impl World {
             "version": "1.0",
             "supportedConnectionTypes": ["websocket", "long-polling", "callback-polling"],
         });
-        if client.plan.ack {
-            message["ext"] = json!({ "ack": true });
+        let mut ext = if client.plan.ack { json!({ "ack": true }) } else { json!({}) };
+        // Where the application is asked about handshakes, it greets those who want that.
+        let greets = self.universe.usual && self.faults.get(Fault::Think) > 0;
+        let greets = greets && self.seed.about(key).per_mille(400);
+        client.greeting = greets.then(|| {
+            let source = Source::Delivery(String::new());
+            self.record.publish("/direct", source, self.now)
+        });
+        if let Some(number) = client.greeting {
+            self.coverage.hit("greeting");
+            ext["sim"] = json!(number);
+        }
+        if ext != json!({}) {
+            message["ext"] = ext;
         }
         client.bound = false;
         // A socket that was somebody's before stays that session's.
@@ -188,7 +204,7 @@ impl World {
         }
     }
 
-    pub(super) fn connect_message(&self, number: usize) -> Option<Value> {
+    pub(super) fn connect_message(&mut self, number: usize) -> Option<Value> {
         let client = self.clients.get(&number)?;
         let via = client.via.name();
         let mut message = json!({ "channel": "/meta/connect", "connectionType": via });
@@ -196,6 +212,7 @@ impl World {
             message["ext"] = json!({ "ack": ack });
         }
         if let Some(advice) = self.wanted_advice(client) {
+            self.coverage.hit("client asks for other times");
             message["advice"] = advice;
         }
         Some(message)

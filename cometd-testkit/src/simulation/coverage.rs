@@ -7,7 +7,7 @@ use super::action::Action;
 use super::host::Removal;
 
 /// What runs can meet with: a run of many seeds that misses one of these has lost something.
-const KNOWN: [&str; 81] = [
+const KNOWN: [&str; 87] = [
     "app activity",
     "app authorize",
     "app batch",
@@ -22,6 +22,7 @@ const KNOWN: [&str; 81] = [
     "app timeout",
     "callback-polling",
     "client again",
+    "client asks for other times",
     "client break",
     "client crash",
     "client crowd",
@@ -40,6 +41,7 @@ const KNOWN: [&str; 81] = [
     "client unsubscribe",
     "client vanish",
     "clock jumps",
+    "close 1000",
     "close 1001",
     "close 1002",
     "close 1007",
@@ -47,7 +49,10 @@ const KNOWN: [&str; 81] = [
     "duplicate",
     "events dropped",
     "events received",
+    "greeting",
     "impatience",
+    "late-poll",
+    "late-tick",
     "long-polling",
     "lose-request",
     "lose-response",
@@ -88,6 +93,7 @@ const KNOWN: [&str; 81] = [
     "status 400",
     "status 500",
     "swallow-response",
+    "think",
     "websocket",
 ];
 

@@ -47,6 +47,8 @@ pub(super) struct Ledger {
     pub(super) config: Config,
     pub(super) accounts: BTreeMap<SessionId, Account>,
     pub(super) links: BTreeMap<LinkId, LinkAccount>,
+    /// The messages that sessions are to begin with, by the links of their handshakes.
+    pub(super) greetings: BTreeMap<LinkId, u64>,
     /// In whose name what was published.
     publishers: BTreeMap<u64, SessionId>,
     /// Since when the clock runs without a jump.
@@ -97,6 +99,7 @@ impl Ledger {
             draining: None,
             accounts: BTreeMap::new(),
             links: BTreeMap::new(),
+            greetings: BTreeMap::new(),
             publishers: BTreeMap::new(),
             steady: Time::ZERO,
             forgotten: 0,
@@ -131,7 +134,10 @@ impl Ledger {
             account.stirred = now;
             match &request.kind {
                 RequestKind::Connect { advice } => {
-                    advice.and_then(|it| it.interval).into_iter().for_each(|it| account.asks_for(it));
+                    advice
+                        .and_then(|it| it.interval)
+                        .into_iter()
+                        .for_each(|it| account.asks_for(it));
                 }
                 _ => account.used.1 = now,
             }
@@ -171,8 +177,13 @@ impl Ledger {
         }
     }
 
+    /// If the handshake on this link makes a session, that begins with a message.
+    pub(super) fn greets(&mut self, link: LinkId, number: u64) {
+        self.greetings.insert(link, number);
+    }
+
     /// What happens in a queue of so many events, as far as the books can tell.
-    fn overflow(&self) -> (Overflow, usize) {
+    pub(super) fn overflow(&self) -> (Overflow, usize) {
         if self.strict {
             (self.config.overflow, self.config.limits.queue_messages)
         } else {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bayeux_core::{
-    Activity, Answer, ChannelSettings, Command, Input, Json, ListenVerdict, Pattern, Question,
-    QuestionId, Receipt, RuleList, Rules, Ruling, SessionId, Setup, Timing, Verdict,
+    Activity, Answer, ChannelSettings, Command, Input, Json, LinkId, ListenVerdict, Pattern,
+    Question, QuestionId, Receipt, RuleList, Rules, Ruling, SessionId, Setup, Timing, Verdict,
 };
 
 use super::application::{self, ANSWER, Course};
@@ -144,7 +144,10 @@ impl Machine {
         }
         let verdict = Verdict::from(course == Course::Yes);
         let answer = match question {
-            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict, Setup::default()),
+            Question::Handshake(it) => {
+                let setup = self.greet(it.link, it.ext.as_ref());
+                Answer::Handshake(it.ticket, verdict, setup)
+            }
             Question::Create(it) => Answer::Create(it.ticket, verdict),
             Question::Subscribe(it) => Answer::Subscribe(it.ticket, verdict),
             Question::Publish(it) => Answer::Publish(it.ticket, verdict),
@@ -174,6 +177,17 @@ impl Machine {
             self.thinking.insert((self.now + time, self.questions), (id, answer));
         }
         Ok(())
+    }
+
+    /// Who wants to be greeted is.
+    fn greet(&mut self, link: LinkId, ext: Option<&Json>) -> Setup {
+        let mut setup = Setup::default();
+        let number = ext.and_then(application::greeting);
+        if let Some((number, message)) = number.and_then(|it| Some((it, message("/direct", it)?))) {
+            self.ledger.greets(link, number);
+            setup.messages.push(message.into());
+        }
+        setup
     }
 
     /// A question is not open any more.

@@ -109,6 +109,13 @@ impl Record {
         self.numbers
     }
 
+    /// It is for this session, which has not been known before.
+    pub(super) fn address(&mut self, number: u64, session: &str) {
+        if let Some(published) = self.published.get_mut(&number) {
+            published.source = Source::Delivery(session.to_owned());
+        }
+    }
+
     /// It is sent on this link.
     pub(super) fn carried_by(&mut self, number: u64, link: LinkId) {
         if let Some(published) = self.published.get_mut(&number) {

@@ -2,18 +2,22 @@
 
 use bayeux_core::{Event, RemovedReason, ResumeCause, SessionId, Time};
 
-use super::account::{Account, gone};
+use super::account::{Account, Owed, gone};
 use super::host::Violation;
 use super::ledger::{Checked, Ledger, SLACK, violation};
 
 impl Ledger {
     pub(super) fn tells(&mut self, event: &Event, since: Time, now: Time) -> Checked {
         match event {
-            Event::SessionAdded { session, .. } => {
+            Event::SessionAdded { session, link } => {
                 if self.draining.is_some() {
                     return violation("drain", format!("{session:?} is made"));
                 }
-                let account = Account::new(since, now);
+                let mut account = Account::new(since, now);
+                let (policy, most) = self.overflow();
+                if let Some(number) = self.greetings.remove(link) {
+                    account.offer(Owed::new(number, "/direct", None), policy, most);
+                }
                 if self.accounts.insert(*session, account).is_some() {
                     return violation("no-resurrection", format!("{session:?} was made twice"));
                 }

@@ -98,10 +98,16 @@ impl Thinker {
 impl Policy for Thinker {
     async fn can_handshake(&self, request: HandshakeRequest) -> Verdict {
         // The application's own session is made before time begins.
-        let own = request.context.is_some_and(|it| it.transport() == Transport::Local);
-        if !own {
-            self.think("handshake", "").await;
+        let own = request.context.as_ref().is_some_and(|it| it.transport() == Transport::Local);
+        if own {
+            return Verdict::Allow;
         }
+        let greeting = request.raw_ext.as_ref().and_then(application::greeting);
+        if let Some(message) = greeting.and_then(|number| machine::message("/direct", number)) {
+            let greeted = request.session.deliver_message(message);
+            assert!(greeted.is_ok(), "a channel for everybody");
+        }
+        self.think("handshake", "").await;
         Verdict::Allow
     }
 

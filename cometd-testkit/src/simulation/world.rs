@@ -203,6 +203,12 @@ impl World {
             world.at(Time::from_millis(plan.start), Due::Start(*number));
         }
         world.at(heal, Due::Part(Part::Calm));
+        // What happens on the server's side is not seen here, only that it may.
+        for fault in [Fault::Think, Fault::LateTick, Fault::LatePoll] {
+            if script.faults.get(fault) > 0 {
+                world.coverage.hit(fault.name());
+            }
+        }
         Ok(world)
     }
 
