@@ -385,16 +385,17 @@ impl Ledger {
     pub(super) fn forgets(&mut self, session: SessionId, now: Time) -> Checked {
         self.forgotten += 1;
         let config = &self.config;
-        match self.accounts.get_mut(&session) {
-            Some(account) if account.farewell && now < account.quiet + account.least(config) => {
-                let what = format!("{session:?} is forgotten, and its client does not know");
-                violation("farewell", what)
-            }
-            Some(account) if account.ended.is_some() && !account.forgotten => {
-                account.forgotten = true;
-                Ok(())
-            }
-            _ => violation("no-resurrection", format!("{session:?} is forgotten and was not gone")),
+        let Some(account) =
+            self.accounts.get_mut(&session).filter(|it| it.ended.is_some() && !it.forgotten)
+        else {
+            let what = format!("{session:?} is forgotten and was not gone");
+            return violation("no-resurrection", what);
+        };
+        if account.farewell && now < account.quiet + account.least(config) {
+            let what = format!("{session:?} is forgotten, and its client does not know");
+            return violation("farewell", what);
         }
+        account.forgotten = true;
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::{
-    Config, Event, LinkId, Message, Parcel, Pattern, Refusal, RemovedReason, ResumeCause, Server,
-    SessionId, Time,
+    Config, Event, LinkId, Message, Parcel, Pattern, Refusal, RemovedReason, Reply, ReplyChannel,
+    ResumeCause, Server, SessionId, Time,
 };
 
 use super::host::Violation;
@@ -146,6 +146,16 @@ fn a_session_that_is_gone_stays_gone() {
     let mut books = ledger();
     assert_eq!(broken(books.forgets(session(), at(0))), "no-resurrection");
     assert_eq!(broken(books.check_over()), "one-answer");
+}
+
+#[test]
+fn nothing_follows_the_answer_to_a_goodbye() {
+    let mut books = ledger();
+    owe(&mut books, [2]);
+    remove(&mut books, RemovedReason::Disconnected, 0).unwrap();
+    // Replies to a goodbye are not made outside of the machine.
+    books.accounts.values_mut().for_each(|it| it.parted = true);
+    assert_eq!(broken(send(&mut books, LINK, &[2])), "no-resurrection");
 }
 
 #[test]

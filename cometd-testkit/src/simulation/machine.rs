@@ -8,22 +8,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bayeux_core::{
-    Answer, BrowserId, ChannelName, Command, Config, Decoder, Encoding, Event, Input, Json, LinkId,
-    LinkInfo, Message, MessageParts, Output, QuestionId, Refusal, RemovedReason, Server, SessionId,
-    Time, Transport, WallTime, encode,
+    Answer, BrowserId, ChannelName, Command, Config, Decoder, Input, Json, LinkId, LinkInfo,
+    Message, MessageParts, QuestionId, RemovedReason, Server, SessionId, Time, Transport,
 };
 use bytes::Bytes;
 
 use super::host::{Down, Gauges, Host, Removal, Request, Up, Violation};
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
 use super::script::{Fault, Faults, Script, ScriptError};
 use super::seed::Seed;
 
 /// The bare state machine.
 pub struct Machine {
     pub(super) server: Server,
-    decoder: Decoder,
-    config: Config,
+    pub(super) decoder: Decoder,
+    pub(super) config: Config,
     pub(super) seed: Seed,
     pub(super) faults: Faults,
     /// When the faults stop.
@@ -32,29 +31,29 @@ pub struct Machine {
     ahead: Duration,
     /// The server's time.
     pub(super) now: Time,
-    links: BTreeMap<LinkId, Open>,
+    pub(super) links: BTreeMap<LinkId, Open>,
     pub(super) thinking: BTreeMap<(Time, u64), (QuestionId, Answer)>,
     pub(super) asked: BTreeMap<QuestionId, SessionId>,
     pub(super) questions: u64,
-    downs: VecDeque<Down>,
+    pub(super) downs: VecDeque<Down>,
     pub(super) ledger: Ledger,
     pub(super) notes: Vec<String>,
     /// When the outputs are looked at that wait.
-    polls_at: Option<Time>,
+    pub(super) polls_at: Option<Time>,
     /// When the first of them may have come about.
-    since: Time,
-    inputs: u64,
+    pub(super) since: Time,
+    pub(super) inputs: u64,
 }
 
 /// A link that the machine knows.
 #[derive(Debug, Default)]
-struct Open {
-    is_socket: bool,
+pub(super) struct Open {
+    pub(super) is_socket: bool,
     /// Whether a parcel was handed over of which nothing is known yet.
-    sent: bool,
+    pub(super) sent: bool,
     /// Whether the socket may not give its next payload.
-    busy: bool,
-    waiting: VecDeque<Vec<bayeux_core::Request>>,
+    pub(super) busy: bool,
+    pub(super) waiting: VecDeque<Vec<bayeux_core::Request>>,
 }
 
 impl Machine {
@@ -131,7 +130,7 @@ impl Machine {
         Ok(())
     }
 
-    fn receive(&mut self, link: LinkId, payload: Vec<bayeux_core::Request>) {
+    pub(super) fn receive(&mut self, link: LinkId, payload: Vec<bayeux_core::Request>) {
         self.ledger.receives(link, &payload, self.now);
         self.input(Input::Receive { link, payload });
     }
@@ -153,7 +152,7 @@ impl Machine {
         }
     }
 
-    fn close(&mut self, link: LinkId) {
+    pub(super) fn close(&mut self, link: LinkId) {
         if self.links.remove(&link).is_some() {
             self.ledger.closed(link, self.now);
             self.input(Input::Close { link });
@@ -193,129 +192,6 @@ impl Machine {
             return Ok(());
         }
         self.drain()
-    }
-
-    /// Does what the machine wants, until it wants nothing more.
-    pub(super) fn drain(&mut self) -> Result<(), Violation> {
-        self.polls_at = None;
-        // What goes in because of an output waits until everything is out that was caused before.
-        let mut later = VecDeque::new();
-        loop {
-            let outputs: Vec<_> = std::iter::from_fn(|| self.server.poll_output()).collect();
-            // An event joins an answer that stands in front of it when the answer is taken.
-            for output in &outputs {
-                match output {
-                    Output::Tell(event) => {
-                        self.note(event);
-                        self.ledger.tells(event, self.since, self.now)?;
-                    }
-                    Output::Relay(message) => self.ledger.relays(message, self.now),
-                    _ => {}
-                }
-            }
-            for output in outputs {
-                match output {
-                    Output::Ask(_) | Output::Resume { .. } => later.push_back(output),
-                    _ => self.output(output)?,
-                }
-            }
-            let Some(output) = later.pop_front() else { break };
-            self.output(output)?;
-        }
-        self.ledger.check(&self.server, self.now)?;
-        if self.inputs % 8 == 0 {
-            self.ledger.check_subscriptions(&self.server)?;
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, event: &Event) {
-        let note = match event {
-            Event::SessionAdded { link, .. } => format!("session added, link {}", link.0),
-            Event::SessionRemoved { reason, .. } => format!("session removed, {reason:?}"),
-            Event::Suspended { link, timeout, .. } => format!("link {} held {timeout:?}", link.0),
-            Event::Resumed { link, cause, .. } => format!("link {} resumed, {cause:?}", link.0),
-            Event::Subscribed { channel, .. } => format!("subscribed {channel}"),
-            Event::Unsubscribed { channel, .. } => format!("unsubscribed {channel}"),
-            Event::EventsDropped { count, .. } => format!("{count} events dropped"),
-            _ => return,
-        };
-        self.notes.push(note);
-    }
-
-    fn output(&mut self, output: Output) -> Result<(), Violation> {
-        match output {
-            Output::Send { link, parcel } => {
-                let numbers: Vec<_> =
-                    parcel.events.iter().filter_map(|it| ledger::number(it)).collect();
-                self.notes.push(format!("link {} answered {numbers:?}", link.0));
-                self.ledger.sends(link, &parcel, self.since, self.now)?;
-                let mut text = Vec::new();
-                let offered = &self.config.allowed_transports;
-                let wall = WallTime::from_millis(self.now.as_micros() / 1_000);
-                encode(&parcel, Encoding { offered, wall }, &mut text);
-                let body = String::from_utf8_lossy(&text).into_owned();
-                let Some(open) = self.links.get_mut(&link) else {
-                    return Err(Violation::new("one-answer", format!("{link:?} is not open")));
-                };
-                open.sent = true;
-                self.downs.push_back(if open.is_socket {
-                    Down::Text { link, text: body }
-                } else {
-                    let cookie = parcel.browser.map(|it| it.to_string());
-                    Down::Response { link, status: 200, cookie, body }
-                });
-            }
-            Output::Refuse { link, refusal } => {
-                // It may have been closed since.
-                let Some(open) = self.links.remove(&link) else { return Ok(()) };
-                self.ledger.gives_up(link, refusal, (self.since, self.now))?;
-                self.ledger.refuses(link, self.now)?;
-                self.downs.push_back(if open.is_socket {
-                    let code = match refusal {
-                        Refusal::Idle | Refusal::Draining => 1001,
-                        Refusal::Moved => 1000,
-                        _ => 1002,
-                    };
-                    Down::Closed { link, code }
-                } else {
-                    let status = if refusal == Refusal::Superseded { 500 } else { 400 };
-                    let (cookie, body) = (None, refusal.what().to_owned());
-                    Down::Response { link, status, cookie, body }
-                });
-            }
-            Output::Resume { link } => {
-                let Some(open) = self.links.get_mut(&link) else { return Ok(()) };
-                self.ledger.resumes(link);
-                if !std::mem::take(&mut open.busy) {
-                    let what = format!("{link:?} gave no payload");
-                    return Err(Violation::new("progress", what));
-                }
-                if let Some(payload) = open.waiting.pop_front() {
-                    open.busy = true;
-                    self.receive(link, payload);
-                }
-            }
-            Output::Ping { link } => {
-                self.ledger.pings(link);
-                self.downs.push_back(Down::Ping { link });
-            }
-            Output::Ask(question) => self.ask(question)?,
-            Output::Withdraw(question) => self.settled(question)?,
-            Output::Forget { session } => self.ledger.forgets(session, self.now)?,
-            Output::Tell(Event::SessionRemoved { session, reason }) => {
-                let (session, reason) = (session.to_string(), removal(reason));
-                self.downs.push_back(Down::Removed { session, reason });
-            }
-            Output::Tell(Event::EventsDropped { session, count }) => {
-                self.downs.push_back(Down::Dropped { session: session.to_string(), count });
-            }
-            Output::Tell(Event::Published { receipt, published }) => {
-                self.downs.push_back(Down::Published { number: receipt.0, done: published });
-            }
-            Output::Tell(_) | Output::Relay(_) => {}
-        }
-        Ok(())
     }
 
     /// The world's time that is the server's `at`.

@@ -120,9 +120,11 @@ mod ledger_tests;
 mod line;
 mod machine;
 mod machine_application;
+mod machine_outputs;
 mod network;
 mod outbox;
 mod parts;
+mod reception;
 mod record;
 #[cfg(feature = "remote")]
 mod remote;
@@ -136,6 +138,7 @@ mod trace;
 mod users;
 mod usual;
 mod wishes;
+mod works;
 mod world;
 
 pub use action::{Action, Deed, Via, Work};

@@ -9,37 +9,37 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bayeux_core::{LinkId, Time};
 
-use super::application::{ANSWER, Course, is_denied, is_stopped, policy};
+use super::application::{Course, policy};
 use super::host::{Removal, Violation};
 
 /// The client that the application itself is.
-const OWN: usize = usize::MAX;
+pub(super) const OWN: usize = usize::MAX;
 
 /// What was published, and what came of it.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    published: BTreeMap<u64, Published>,
-    visits: BTreeMap<String, Visit>,
-    numbers: u64,
+    pub(super) published: BTreeMap<u64, Published>,
+    pub(super) visits: BTreeMap<String, Visit>,
+    pub(super) numbers: u64,
     /// The sessions of the application itself.
-    own: Vec<String>,
+    pub(super) own: Vec<String>,
     /// Whether the application is the one that the generated runs have.
-    usual: bool,
+    pub(super) usual: bool,
     /// Whether publishers get their own messages.
-    to_publisher: bool,
+    pub(super) to_publisher: bool,
 }
 
 #[derive(Debug)]
-struct Published {
-    channel: String,
-    source: Source,
-    sent: Time,
+pub(super) struct Published {
+    pub(super) channel: String,
+    pub(super) source: Source,
+    pub(super) sent: Time,
     /// On which link it was sent: what one link carries is processed in its order.
-    link: Option<LinkId>,
+    pub(super) link: Option<LinkId>,
     /// How often the network has carried it to the server.
-    copies: u32,
+    pub(super) copies: u32,
     /// When it was known whether it was done, and whether it was.
-    outcome: Option<(Time, bool)>,
+    pub(super) outcome: Option<(Time, bool)>,
 }
 
 /// Who published something, and for whom.
@@ -55,43 +55,43 @@ pub(super) enum Source {
 
 /// One session, as its client sees it.
 #[derive(Debug)]
-struct Visit {
-    client: usize,
-    ack: bool,
+pub(super) struct Visit {
+    pub(super) client: usize,
+    pub(super) ack: bool,
     /// Whether all of it happened on one connection, in order.
-    ordered: bool,
-    subscriptions: Vec<Subscription>,
-    ends: Vec<End>,
-    received: BTreeMap<u64, u32>,
+    pub(super) ordered: bool,
+    pub(super) subscriptions: Vec<Subscription>,
+    pub(super) ends: Vec<End>,
+    pub(super) received: BTreeMap<u64, u32>,
     /// Handed over by the server, and lost without anybody's fault.
-    lost: BTreeSet<u64>,
-    dropped: usize,
-    removed: Option<Removal>,
+    pub(super) lost: BTreeSet<u64>,
+    pub(super) dropped: usize,
+    pub(super) removed: Option<Removal>,
     /// When the latest was sent of what was received.
-    latest: Time,
+    pub(super) latest: Time,
     /// The latest of what was received that was sent on each link.
-    latest_of: BTreeMap<LinkId, u64>,
+    pub(super) latest_of: BTreeMap<LinkId, u64>,
     /// Whether what was received may come again.
-    again: bool,
+    pub(super) again: bool,
 }
 
 #[derive(Debug)]
-struct Subscription {
-    pattern: String,
-    asked: Time,
-    confirmed: Option<Time>,
+pub(super) struct Subscription {
+    pub(super) pattern: String,
+    pub(super) asked: Time,
+    pub(super) confirmed: Option<Time>,
     /// It was refused, or is known to be over.
-    over: Option<Time>,
+    pub(super) over: Option<Time>,
     /// Whether the network may ask for it once more, at any time.
-    twice: bool,
+    pub(super) twice: bool,
 }
 
 /// The end of a subscription, which may come at any time from when it is asked for.
 #[derive(Debug)]
-struct End {
-    pattern: String,
-    asked: Time,
-    confirmed: Option<Time>,
+pub(super) struct End {
+    pub(super) pattern: String,
+    pub(super) asked: Time,
+    pub(super) confirmed: Option<Time>,
 }
 
 impl Record {
@@ -289,152 +289,11 @@ impl Record {
         }
     }
 
-    /// What a client has received at once, on the channels that were named.
-    pub(super) fn receive(
-        &mut self,
-        session: &str,
-        events: &[(u64, String)],
-    ) -> Result<(), Violation> {
-        let usual = self.usual;
-        let Some(visit) = self.visits.get_mut(session) else {
-            let what = "events have come for a session that its client does not know";
-            return Err(Violation::new("only-subscribed", what));
-        };
-        if !visit.ordered && !visit.ack {
-            visit.latest = Time::ZERO;
-            visit.latest_of.clear();
-        }
-        for (number, channel) in events {
-            let is_answer = number & ANSWER != 0;
-            let Some(published) = self.published.get(&(number & !ANSWER)) else {
-                let what = format!("{number} was never published");
-                return Err(Violation::new("only-subscribed", what));
-            };
-            let who = format!("{}: {number} on {channel}", visit.name());
-            let source = &published.source;
-            let expected = if is_answer || matches!(source, Source::Delivery(_)) {
-                matches!(source, Source::Session(it) | Source::Delivery(it) if it == session)
-            } else {
-                visit.may_hear(&published.channel, published.sent)
-            };
-            // Messages on service channels are for the application alone.
-            let service = !is_answer && channel.starts_with("/service/");
-            if !expected || service || (!is_answer && *channel != published.channel) {
-                return Err(Violation::new("only-subscribed", who));
-            }
-            let own = *source == Source::Session(session.to_owned());
-            if own && !is_answer && !self.to_publisher {
-                return Err(Violation::new("only-subscribed", format!("{who}, its own")));
-            }
-            let direct = is_answer || matches!(source, Source::Delivery(_));
-            let refused = published.outcome.is_some_and(|(_, done)| !done);
-            let silent = usual && published.is_silent();
-            if !direct && (silent || (refused && published.copies == 1)) {
-                return Err(Violation::new("no-effect-if-denied", who));
-            }
-            let count = visit.received.entry(*number).or_default();
-            *count += 1;
-            if *count > published.copies && !visit.again {
-                return Err(Violation::new("no-duplicates", who));
-            }
-            let mut late = published.outcome.is_some_and(|(at, _)| at < visit.latest);
-            if let Some(link) = published.link.filter(|_| !is_answer) {
-                let latest = visit.latest_of.entry(link).or_default();
-                late |= *latest > *number;
-                *latest = (*latest).max(*number);
-            }
-            if late && *count == 1 && published.copies == 1 && !visit.again {
-                return Err(Violation::new("fifo", format!("{who} came late")));
-            }
-            visit.latest = visit.latest.max(published.sent);
-        }
-        Ok(())
-    }
-
     /// The client says that it has received nothing: everything may come again.
     pub(super) fn expect_again(&mut self, session: &str) {
         if let Some(visit) = self.visits.get_mut(session) {
             visit.again = true;
         }
-    }
-
-    /// Everything that the application's own sessions must have received by now they have received.
-    pub(super) fn check_own(&self) -> Result<(), Violation> {
-        self.own.iter().try_for_each(|session| self.check_owed(session))
-    }
-
-    /// Everything that a session must have received by now it has received.
-    pub(super) fn check_owed(&self, session: &str) -> Result<(), Violation> {
-        let Some(visit) = self.visits.get(session).filter(|it| it.removed.is_none()) else {
-            return Ok(());
-        };
-        let missing = self.published.iter().filter(|(number, it)| {
-            self.must_hear(session, visit, it) && !visit.received.contains_key(number)
-        });
-        let missing: Vec<_> = missing
-            .map(|(number, _)| *number)
-            .filter(|number| visit.ack || !visit.lost.contains(number))
-            .collect();
-        if missing.len() > visit.dropped {
-            let invariant = if visit.ack { "ack-no-loss" } else { "no-loss" };
-            let what = format!(
-                "{} has not received {missing:?}, and {} were dropped",
-                visit.name(),
-                visit.dropped
-            );
-            return Err(Violation::new(invariant, what));
-        }
-        Ok(())
-    }
-
-    fn must_hear(&self, session: &str, visit: &Visit, it: &Published) -> bool {
-        let settled = match (&it.source, it.outcome) {
-            (_, Some((_, false))) => return false,
-            (Source::Delivery(to), _) => return to == session,
-            (Source::Session(from), _) if from == session && !self.to_publisher => return false,
-            (_, None) => return false,
-            (_, Some((at, true))) => at,
-        };
-        if self.usual && it.is_silent() || it.channel.starts_with("/service/") {
-            return false;
-        }
-        visit.subscriptions.iter().any(|subscription| {
-            let may_have_ended = visit.ends.iter().any(|end| {
-                end.pattern == subscription.pattern
-                    && end.asked <= settled
-                    && end.confirmed.is_none_or(|at| at >= subscription.asked)
-            });
-            subscription.confirmed.is_some_and(|at| at < it.sent)
-                && !may_have_ended
-                && matches(&subscription.pattern, &it.channel)
-        })
-    }
-}
-
-impl Published {
-    /// Whether nobody may receive it.
-    fn is_silent(&self) -> bool {
-        match self.source {
-            Source::Session(_) => is_denied(&self.channel),
-            Source::Application => is_stopped(&self.channel),
-            Source::Delivery(_) => false,
-        }
-    }
-}
-
-impl Visit {
-    fn name(&self) -> String {
-        if self.client == OWN {
-            return "the application".to_owned();
-        }
-        format!("c{}", self.client)
-    }
-
-    /// Whether something that was published at `sent` may be received.
-    fn may_hear(&self, channel: &str, sent: Time) -> bool {
-        self.subscriptions
-            .iter()
-            .any(|it| it.over.is_none_or(|over| over >= sent) && matches(&it.pattern, channel))
     }
 }
 
