@@ -173,8 +173,7 @@ impl World {
         let mut ext = if client.plan.ack { json!({ "ack": true }) } else { json!({}) };
         // Where the application is asked about handshakes, it greets those who want that.
         let greets = self.universe.usual && self.faults.get(Fault::Think) > 0;
-        let greets = greets && self.seed.about(key).per_mille(400);
-        client.greeting = greets.then(|| {
+        client.greeting = (greets && client.plan.greeted).then(|| {
             let source = Source::Delivery(String::new());
             self.record.publish("/direct", source, self.now)
         });
@@ -218,11 +217,10 @@ impl World {
         Some(message)
     }
 
-    /// What a client asks for with its next connect: some ask for another time now and then.
+    /// What a client asks for with its next connect: some ask for other times now and then.
     fn wanted_advice(&self, client: &Client) -> Option<Value> {
-        let asks = self.seed.about(format_args!("c{} asks", client.number)).per_mille(250);
         let draw = self.seed.about(format_args!("c{} asks {}", client.number, client.ids));
-        if !asks || !draw.per_mille(300) {
+        if !client.plan.asks || !draw.per_mille(300) {
             return None;
         }
         let mut advice = json!({ "timeout": draw.then(1).one_of([0, 20, 200]) });

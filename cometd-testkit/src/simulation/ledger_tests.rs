@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::{
-    Config, Event, LinkId, Message, Parcel, Pattern, Refusal, RemovedReason, Reply, ReplyChannel,
-    ResumeCause, Server, SessionId, Time,
+    Config, Event, LinkId, Message, Parcel, Pattern, Refusal, RemovedReason, ResumeCause, Server,
+    SessionId, Time,
 };
 
 use super::host::Violation;

@@ -54,6 +54,11 @@ pub struct Plan {
     pub ack: bool,
     /// Whether it speaks HTTP/2.
     pub http2: bool,
+    /// Whether it asks for other times than the server's now and then.
+    pub asks: bool,
+    /// Whether it wants to be greeted: its sessions begin with a message, if the application is asked
+    /// about handshakes.
+    pub greeted: bool,
     /// Whose cookies it has: clients of one browser are tabs.
     pub browser: usize,
     /// When it begins, in milliseconds.
@@ -200,7 +205,13 @@ impl Script {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.via.name())?;
-        for (name, on) in [(" ack", self.ack), (" http2", self.http2)] {
+        let words = [
+            (" ack", self.ack),
+            (" http2", self.http2),
+            (" asks", self.asks),
+            (" greeted", self.greeted),
+        ];
+        for (name, on) in words {
             f.write_str(if on { name } else { "" })?;
         }
         write!(f, " browser {} start {}", self.browser, self.start)
@@ -269,13 +280,16 @@ impl FromStr for Plan {
     fn from_str(text: &str) -> Result<Self, ScriptError> {
         let mut words = text.split_whitespace();
         let via = words.next().unwrap_or_default().parse()?;
-        let mut plan = Self { via, ack: false, http2: false, browser: 0, start: 0 };
+        let (ack, http2, asks, greeted) = (false, false, false, false);
+        let mut plan = Self { via, ack, http2, asks, greeted, browser: 0, start: 0 };
         while let Some(word) = words.next() {
             let mut number = || words.next().and_then(|number| number.parse().ok());
             let wrong = || ScriptError::new("no number", text);
             match word {
                 "ack" => plan.ack = true,
                 "http2" => plan.http2 = true,
+                "asks" => plan.asks = true,
+                "greeted" => plan.greeted = true,
                 "browser" => plan.browser = number().ok_or_else(wrong)? as usize,
                 "start" => plan.start = number().ok_or_else(wrong)?,
                 _ => return Err(ScriptError::new("no property of a client", word)),

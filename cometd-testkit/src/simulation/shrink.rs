@@ -76,6 +76,8 @@ fn simpler(script: Script, fails: &dyn Fn(&Script) -> bool) -> Script {
         });
         accept(&mut best, &|script| plan(script, client, |plan| plan.ack = false));
         accept(&mut best, &|script| plan(script, client, |plan| plan.http2 = false));
+        accept(&mut best, &|script| plan(script, client, |plan| plan.asks = false));
+        accept(&mut best, &|script| plan(script, client, |plan| plan.greeted = false));
         accept(&mut best, &|script| plan(script, client, |plan| plan.browser = client));
         accept(&mut best, &|script| plan(script, client, |plan| plan.start = 0));
     }

@@ -100,6 +100,8 @@ pub(super) fn plan(seed: Seed, number: usize, browsers: u64, vias: u64) -> Plan 
         via: draw.pick(&allowed).unwrap_or(Via::LongPolling),
         ack: draw.then(2).per_mille(400),
         http2: draw.then(3).per_mille(250),
+        asks: draw.then(6).per_mille(200),
+        greeted: draw.then(7).per_mille(300),
         browser: draw.then(4).below(browsers) as usize,
         start: draw.then(5).below(400),
     }
