@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plants faults in the state machine, one at a time, and looks which of them the simulator finds.
+"""Plants faults in the server, one at a time, and looks which of them the simulator finds.
 
 A fault that no run notices is either none, or the simulator cannot reach it, or nobody looks: all
 three are worth knowing. `faults.txt` says how a fault is written. Nothing is changed in the
@@ -35,6 +35,9 @@ QUICK = {
 class Fault:
     def __init__(self, name, what, path, hunks):
         self.name, self.what, self.path, self.hunks = name, what, path, hunks
+        # What is not of the machine itself is not there at level 0.
+        outside = any(f"/{room}/" in path for room in ("front", "http", "ws"))
+        self.level = "front" if outside else "machine"
 
     def plant(self, text):
         """The text with the fault in it, or None if it is not what the fault was written for."""
@@ -84,9 +87,10 @@ def build(workspace, environment):
     return subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True)
 
 
-def simulate(target, seeds, first):
+def simulate(target, level, seeds, first):
     """The invariant that was broken and the seed of the run; None if there was none."""
     command = [target / "release" / "cometd-sim", "--seeds", str(seeds), "--first", str(first)]
+    command += ["--level", level]
     try:
         run = subprocess.run(
             [*command, "--fail-fast"], capture_output=True, text=True, timeout=LONGEST_SECONDS
@@ -137,7 +141,7 @@ def main():
                     result = "does not compile", "-", built.stderr
                     missed += 1
                 else:
-                    result = simulate(target, arguments.seeds, arguments.first)
+                    result = simulate(target, fault.level, arguments.seeds, arguments.first)
                     if result is None:
                         result = "NOT CAUGHT", "-", ""
                         missed += 1

@@ -52,8 +52,8 @@ pub(super) struct Payload {
     pub(super) browser: Option<BrowserId>,
     /// What the session was owed when a disconnect in this payload ended it.
     pub(super) last_events: Events,
-    /// How often the session had moved when a message of this payload was last begun. The client
-    /// spoke when the payload came in; what it did since counts more than what is left of it.
+    /// How often the session had moved when the payload came in, or when a message of it last moved
+    /// it. The client spoke then; what it did since counts more than what is left of the payload.
     moves: Option<u32>,
     /// The number of the connect in this payload among those of its session.
     pub(super) connect: u32,
@@ -117,10 +117,10 @@ impl Server {
         }
         let is_socket = self.is_socket(link);
         if is_socket {
-            self.heard(link);
             if self.is_left(link) {
-                return self.refuse(link, Refusal::Moved);
+                return self.overhear(link);
             }
+            self.heard(link);
         }
         self.stats.messages_received += requests.len() as u64;
         let Some(first) = requests.first() else { return self.refuse(link, Refusal::Empty) };
@@ -152,7 +152,7 @@ impl Server {
             closed: false,
             browser: None,
             last_events: Events::new(),
-            moves: None,
+            moves: session.and_then(|key| self.sessions.get(key)).map(|it| it.moves),
             connect: 0,
             timestamp: false,
             owner: None,

@@ -14,7 +14,8 @@
 //! The session follows its client to another socket, and by a connect to HTTP. Clients do that when
 //! they have given the old socket up, which may well be dead without anybody knowing; and what still
 //! comes there was said before they did. So the socket that a session has left takes no further
-//! payload, and is closed when it owes nothing: the session cannot be carried back to it.
+//! payload, and is closed when it owes nothing: the session cannot be carried back to it. (What it
+//! was writing counts for what becomes of it; its peer is given as long as any other to take it.)
 //!
 //! Since a socket can stay quiet for as long as it likes, the machine looks after it: a peer that
 //! is silent is pinged, and one that stays silent is given up. One timer entry for each socket, and
@@ -166,8 +167,13 @@ impl Server {
             self.detach(other);
         }
         self.leave_socket(key);
+        let draining = self.draining.is_some();
         if let Some(socket) = self.socket(link) {
             socket.session = Some(key);
+            // A handshake that was decided about while the session before it left.
+            if socket.ending == Some(Refusal::Moved) {
+                socket.ending = draining.then_some(Refusal::Draining);
+            }
         }
         if let Some(session) = self.sessions.get_mut(key) {
             session.socket = Some(link);
@@ -460,7 +466,9 @@ impl Server {
     /// The socket takes no further payload, and is closed when it owes nothing.
     fn end(&mut self, link: LinkId, why: Refusal) {
         if let Some(socket) = self.socket(link) {
-            socket.ending.get_or_insert(why);
+            // Who is left need not be told of the drain, and has nothing to say.
+            let left = why == Refusal::Moved;
+            socket.ending = socket.ending.filter(|_| !left).or(Some(why));
         }
         self.end_if_done(link);
     }
@@ -470,6 +478,15 @@ impl Server {
         if let Some(why) = socket.ending.filter(|_| socket.owes_nothing()) {
             self.refuse(link, why);
         }
+    }
+
+    /// Drops a payload that came too late. What is being written goes on to be written, and what
+    /// becomes of it counts: what does not arrive is delivered elsewhere.
+    pub(super) fn overhear(&mut self, link: LinkId) {
+        if let Some(socket) = self.socket(link) {
+            socket.intake = Intake::Ready;
+        }
+        self.end_if_done(link);
     }
 
     /// Whether the session of a socket has moved to another link.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    Answer, Command, Decoder, Delivery, Input, LinkId, LinkInfo, Refusal, RuleList, Ruling,
-    Transport, Verdict,
+    Answer, Command, Decoder, Delivery, Input, LinkId, LinkInfo, Question, Refusal, RuleList,
+    Ruling, Setup, Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -75,11 +75,16 @@ fn nor_does_what_comes_later_on_a_socket_that_was_left() {
         assert_eq!(bench.refusal(old), None, "a parcel is on its way");
         let late = if late == "/b" { publish(&guest, late, json!(0)) } else { connect(&guest) };
         bench.tell(old, &late);
-        assert_eq!(bench.refusal(old), Some(Refusal::Moved));
+        assert_eq!((bench.answer(old), bench.resumes(old)), (None, 0));
         let view = bench.server.session(guest.session()).unwrap();
         assert_eq!((view.socket(), view.is_held()), (Some(new), true));
         bench.publish("/a", json!(2));
-        assert_eq!(data(&bench.take(new)), [json!(2)]);
+        assert_eq!(data(&bench.answer(new).unwrap()), [json!(2)]);
+        // Nor does it decide about what is on its way.
+        bench.input(Input::Sent { link: old, delivered: false });
+        assert_eq!(bench.refusal(old), Some(Refusal::Moved));
+        bench.input(Input::Sent { link: new, delivered: true });
+        assert_eq!(data(&bench.take(new)), [json!(1)]);
     }
 }
 
@@ -214,4 +219,51 @@ fn what_comes_back_after_its_client_said_goodbye_is_not_sent_out_of_order() {
     bench.input(Input::Sent { link, delivered: false });
     let left: Vec<_> = bench.answer(leaving).into_iter().flat_map(|it| data(&it)).collect();
     assert!(left.is_empty() || left == [json!(2)], "{left:?}");
+}
+
+#[test]
+fn a_session_that_is_made_on_a_socket_that_was_left_meanwhile_stays_there() {
+    let mut bench = Bench::new();
+    let (old, guest) = bench.held_guest();
+    bench.rules(|rules| rules.handshake = Ruling::Ask);
+    let handshake = json!([{ "id": "1", "channel": "/meta/handshake", "version": "1.0" }]);
+    bench.tell(old, &handshake);
+    let Question::Handshake(asked) = bench.question() else { panic!("a handshake") };
+    let new = bench.socket();
+    bench.hold_on(new, &guest);
+    bench.input(Input::Answer(Answer::Handshake(asked.ticket, Verdict::Allow, Setup::default())));
+    assert_eq!(bench.take(old)[0]["successful"], true);
+    assert_eq!((bench.refusal(old), bench.resumes(old)), (None, 1));
+}
+
+#[test]
+fn a_payload_that_begins_with_a_stranger_brings_no_session_back() {
+    let mut bench = Bench::new();
+    let (old, guest) = bench.held_guest();
+    bench.command(Command::Extend { incoming: true, outgoing: false });
+    let anonymous = json!({ "id": "x", "channel": "/meta/connect", "connectionType": "websocket" });
+    bench.tell(old, &json!([anonymous, publish(&guest, "/b", json!(0))[0]]));
+    let Question::Extend(asked) = bench.question() else { panic!("extensions") };
+    bench.command(Command::Extend { incoming: false, outgoing: false });
+    let new = bench.socket();
+    bench.hold_on(new, &guest);
+    bench.input(Input::Answer(Answer::Extend(asked.ticket, Some(asked.request))));
+    bench.take(old);
+    assert_eq!((bench.refusal(old), bench.refusal(new)), (Some(Refusal::Moved), None));
+    let view = bench.server.session(guest.session()).unwrap();
+    assert_eq!((view.socket(), view.is_held()), (Some(new), true));
+}
+
+#[test]
+fn a_socket_that_was_left_is_told_what_it_is_owed_whatever_comes() {
+    let mut bench = Bench::new();
+    let (old, guest) = bench.held_guest();
+    bench.publish("/a", json!(1));
+    bench.answer(old).unwrap();
+    bench.pass(30_000);
+    let new = bench.socket();
+    bench.hold_on(new, &guest);
+    bench.tell(old, &publish(&guest, "/b", json!(0)));
+    bench.input(Input::Sent { link: old, delivered: true });
+    assert!(bench.answer(old).is_some());
 }

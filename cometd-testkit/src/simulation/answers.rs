@@ -142,6 +142,8 @@ impl World {
             let what = format!("c{number}: {id} is answered with {reply}");
             return self.blame(Err(Violation::new("echo", what)));
         }
+        let in_turn = self.check_turn(number, link, id);
+        self.blame(in_turn);
         let done = reply["successful"] == true;
         self.follow_advice(number, &reply["advice"]);
         let session = pending.session.as_deref().unwrap_or_default();
@@ -182,6 +184,24 @@ impl World {
                     self.blame(Err(Violation::new("private", what)));
                 }
             }
+        }
+    }
+
+    /// What one socket carries is dealt with in its order: nothing that was sent before is still
+    /// without an answer, but for connects, which are held.
+    fn check_turn(&self, number: usize, link: LinkId, id: &str) -> Result<(), Violation> {
+        let socket = self.lines.get(&link).filter(|line| line.is_socket);
+        let Some(client) = self.clients.get(&number).filter(|_| socket.is_some()) else {
+            return Ok(());
+        };
+        let order = |id: &str| id.split('x').nth(1).and_then(|it| it.parse::<u64>().ok());
+        let mut before = client.pending.iter().filter(|(it, _)| order(it) < order(id));
+        match before.find(|(_, it)| it.link == link && it.what != What::Connect) {
+            Some((earlier, _)) => {
+                let what = format!("c{number}: {id} is answered, and {earlier} is not");
+                Err(Violation::new("echo", what))
+            }
+            None => Ok(()),
         }
     }
 

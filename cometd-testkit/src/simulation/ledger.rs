@@ -271,6 +271,10 @@ impl Ledger {
             let takes = is_live && connect.is_some() && !is_socket && !account.acknowledged;
             return if takes { account.take(link, &numbers, false) } else { Ok(()) };
         }
+        if handshake.is_some() && !config.allow_message_delivery_during_handshake {
+            let what = format!("{numbers:?} leave with the answer to a handshake");
+            return violation("exact", what);
+        }
         let waits = config.meta_connect_deliver_only || account.acknowledged;
         if is_live && waits && connect.is_none() && handshake.is_none() {
             return violation("exact", format!("{numbers:?} leave without a connect's answer"));

@@ -35,7 +35,7 @@
 //!
 //! | invariant | statement |
 //! | --- | --- |
-//! | `echo` | the replies in a response are those to its request's messages, in their order, each with its id and channel |
+//! | `echo` | the replies in a response are those to its request's messages, in their order, each with its id and channel; on a socket no message is passed over; what was missed stands in front of a reply |
 //! | `only-subscribed` | an event reaches a session only if it may have been subscribed when the event was published, or was meant for it alone |
 //! | `no-duplicates` | an event is received as often as it was published |
 //! | `fifo` | what was certainly published earlier is not received later on one connection, in one response, or by a session that acknowledges |

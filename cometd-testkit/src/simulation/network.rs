@@ -116,24 +116,30 @@ impl World {
     /// Sends something on a socket, behind what was sent before.
     pub(super) fn push(&mut self, link: LinkId, key: &str, up: Up) {
         let delay = self.delay(self.seed.about(key));
-        let Some(line) = self.lines.get_mut(&link) else { return };
+        let Some(line) = self.lines.get_mut(&link).filter(|line| !line.dead) else { return };
         line.last_up = line.last_up.max(self.now + delay);
         let at = line.last_up;
         self.at(at, Due::Up(up));
+    }
+
+    /// Whether what was sent arrives: if its connection has died meanwhile, it may.
+    fn gets_through(&self, line: &Line) -> bool {
+        !line.dead || self.seed.about(&line.key).then(8).per_mille(500)
     }
 
     /// Something has come through the network.
     pub(super) fn arrive(&mut self, up: Up) {
         let (link, ends) = match &up {
             Up::Request { link, .. } | Up::Dial { link, .. } => {
-                let Some(line) = self.lines.get_mut(link).filter(|line| !line.dead) else { return };
+                let arrives = self.lines.get(link).is_some_and(|line| self.gets_through(line));
+                let Some(line) = self.lines.get_mut(link).filter(|_| arrives) else { return };
                 line.server_open = true;
                 return self.up(up);
             }
             Up::Taken { link } => (*link, false),
             Up::Gone { link } => (*link, true),
             Up::Text { link, .. } | Up::Pong { link } => {
-                let open = |line: &Line| line.server_open && !line.dead;
+                let open = |line: &Line| line.server_open && self.gets_through(line);
                 if self.lines.get(link).is_some_and(open) {
                     self.up(up);
                 }
