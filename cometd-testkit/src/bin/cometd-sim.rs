@@ -8,17 +8,20 @@
 //! ```
 //!
 //! Exit status: 0 if all is well, 1 if something happened that must not, 2 if something did not
-//! happen that must, 3 if something panicked, 64 if the command makes no sense.
+//! happen that must, 3 if something panicked, 64 if the command or the script makes no sense, 74 if
+//! what is to be said cannot be written.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Parser, ValueEnum, value_parser};
 use cometd_testkit::simulation::{
     Coverage, Failure, Level, Outcome, Script, ScriptError, Seed, run, shrink, swarm,
 };
@@ -29,25 +32,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 #[command(version)]
 struct Options {
     /// How many seeds to run.
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first of them.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     first: u64,
     /// One seed: a number, or anything that identifies a run, such as a commit's hash.
-    #[arg(long, conflicts_with_all = ["seeds", "first", "script"])]
+    #[arg(long, group = "one", conflicts_with_all = MANY, value_parser = NonEmptyStringValueParser::new())]
     seed: Option<String>,
     /// One run, from a file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "first"])]
+    #[arg(long, group = "one", value_name = "FILE", conflicts_with_all = MANY)]
     script: Option<PathBuf>,
     /// What to run against.
     #[arg(long, value_enum, default_value_t = Against::Machine)]
     level: Against,
     /// Prints the run, line by line.
-    #[arg(long)]
+    #[arg(long, requires = "one")]
     trace: bool,
     /// Leaves out of a failing run whatever its failure does not need, and prints what is left.
-    #[arg(long)]
+    #[arg(long, requires = "one")]
     shrink: bool,
     /// Ends with the first failure.
     #[arg(long)]
@@ -58,6 +61,36 @@ struct Options {
     /// Leaves out what the runs have met with.
     #[arg(long)]
     quiet: bool,
+}
+
+/// What says something about many runs.
+const MANY: [&str; 5] = ["seeds", "first", "fail_fast", "threads", "quiet"];
+
+/// More threads than that wait for each other only.
+const MOST_THREADS: usize = 1_024;
+
+/// The command makes no sense.
+const SENSELESS: u8 = 64;
+
+/// Standard output takes nothing.
+const UNWRITTEN: u8 = 74;
+
+/// Why there is no verdict.
+enum Trouble {
+    Senseless(String),
+    Unwritten(io::Error),
+}
+
+impl From<ScriptError> for Trouble {
+    fn from(error: ScriptError) -> Self {
+        Self::Senseless(error.to_string())
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Unwritten(error)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -78,44 +111,55 @@ impl From<Against> for Level {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let script = match (&options.seed, &options.script) {
-        (Some(seed), _) => Some(Ok(swarm(Seed::parse(seed)))),
-        (None, Some(file)) => Some(read(file)),
-        (None, None) => None,
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            let code = if error.use_stderr() { SENSELESS } else { 0 };
+            // There is nobody to tell if even this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
     };
-    let result = match script {
-        Some(Ok(script)) => one(&options, &script),
-        Some(Err(error)) => Err(error),
-        None => many(&options),
+    let result = match (&options.seed, &options.script) {
+        (Some(seed), _) => one(&options, &swarm(Seed::parse(seed))),
+        (None, Some(file)) => read(file).and_then(|script| one(&options, &script)),
+        (None, None) => many(&options),
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(64)
+        Err(Trouble::Senseless(what)) => {
+            eprintln!("{what}");
+            ExitCode::from(SENSELESS)
+        }
+        Err(Trouble::Unwritten(error)) => {
+            // Who has read enough need not be told.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                eprintln!("standard output: {error}");
+            }
+            ExitCode::from(UNWRITTEN)
         }
     }
 }
 
-fn read(file: &PathBuf) -> Result<Script, String> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    text.parse().map_err(|error: ScriptError| format!("{}: {error}", file.display()))
+fn read(file: &Path) -> Result<Script, Trouble> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let script = text.and_then(|text| text.parse().map_err(|it: ScriptError| it.to_string()));
+    script.map_err(|what| Trouble::Senseless(format!("{}: {what}", file.display())))
 }
 
 /// One run, shown as it was asked for.
-fn one(options: &Options, script: &Script) -> Result<u8, String> {
+fn one(options: &Options, script: &Script) -> Result<u8, Trouble> {
     let level = options.level.into();
     let script = if options.shrink { shrink(script, level) } else { script.clone() };
-    let outcome = run(&script, level, options.trace).map_err(|error| error.to_string())?;
-    print!("{script}");
+    let outcome = run(&script, level, options.trace)?;
+    let mut out = io::stdout().lock();
+    write!(out, "{script}")?;
     for line in &outcome.trace {
-        println!("{line}");
+        writeln!(out, "{line}")?;
     }
     match &outcome.failure {
-        Some(failure) => println!("seed {}: {failure}", script.seed),
-        None => println!("seed {}: well, trace {:016x}", script.seed, outcome.hash),
+        Some(failure) => writeln!(out, "seed {}: {failure}", script.seed)?,
+        None => writeln!(out, "seed {}: well, trace {:016x}", script.seed, outcome.hash)?,
     }
     Ok(outcome.failure.as_ref().map_or(0, Failure::code))
 }
@@ -129,23 +173,29 @@ struct Total {
     failures: BTreeMap<u64, Failure>,
 }
 
-fn many(options: &Options) -> Result<u8, String> {
+fn many(options: &Options) -> Result<u8, Trouble> {
+    if options.first.checked_add(options.seeds).is_none() {
+        return Err(Trouble::Senseless("there are not so many seeds".to_owned()));
+    }
     let bar = ProgressBar::new(options.seeds);
     let style = "{bar:40} {pos}/{len} seeds, {per_sec}, {eta} to go {msg}";
-    bar.set_style(ProgressStyle::with_template(style).map_err(|error| error.to_string())?);
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let total = Mutex::new(Total::default());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = usize::try_from(options.seeds).unwrap_or(usize::MAX).min(MOST_THREADS);
     let start = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..options.threads.unwrap_or(cores).max(1) {
+        for _ in 0..options.threads.unwrap_or(cores).clamp(1, most) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= options.seeds {
                         break;
                     }
-                    let seed = options.first.wrapping_add(number);
+                    let seed = options.first + number;
                     let outcome = run(&swarm(Seed(seed)), options.level.into(), false);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     let failed = total.add(seed, outcome, &bar);
@@ -157,7 +207,8 @@ fn many(options: &Options) -> Result<u8, String> {
     });
     bar.finish_and_clear();
     let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
-    print!("{}", total.summary(options, start.elapsed().as_secs_f64()));
+    let summary = total.summary(options, start.elapsed().as_secs_f64());
+    io::stdout().write_all(summary.as_bytes())?;
     Ok(total.failures.values().map(Failure::code).max().unwrap_or(0))
 }
 
@@ -174,7 +225,8 @@ impl Total {
             Err(error) => Some(Failure::Panic(error.to_string())),
         };
         let Some(failure) = failure else { return false };
-        bar.suspend(|| println!("seed {seed}: {failure}"));
+        // The summary will find out if nothing can be written.
+        let _ = bar.suspend(|| writeln!(io::stdout(), "seed {seed}: {failure}"));
         self.failures.insert(seed, failure);
         true
     }

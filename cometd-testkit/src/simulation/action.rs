@@ -1,9 +1,6 @@
 //! [`Action`]: what is done in a run besides what clients do by themselves; a line of a script.
 
 use std::fmt;
-use std::str::FromStr;
-
-use super::script::ScriptError;
 
 /// How a client talks to the server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -110,15 +107,6 @@ impl Via {
     }
 }
 
-impl FromStr for Via {
-    type Err = ScriptError;
-
-    fn from_str(text: &str) -> Result<Self, ScriptError> {
-        let found = Self::ALL.into_iter().find(|via| via.name() == text);
-        found.ok_or_else(|| ScriptError::new("no transport", text))
-    }
-}
-
 impl Deed {
     /// Makes less of it.
     pub(super) fn simplify(&mut self) {
@@ -191,106 +179,4 @@ impl fmt::Display for Action {
             Self::Jump(millis) => write!(f, "jump {millis}"),
         }
     }
-}
-
-/// The words of a line, one after another.
-struct Words<'t> {
-    line: &'t str,
-    words: std::str::SplitWhitespace<'t>,
-}
-
-impl<'t> Words<'t> {
-    fn next(&mut self) -> Result<&'t str, ScriptError> {
-        self.words.next().ok_or_else(|| ScriptError::new("a word is missing", self.line))
-    }
-
-    fn number(&mut self) -> Result<u64, ScriptError> {
-        let word = self.next()?;
-        word.parse().map_err(|_| ScriptError::new("no number", word))
-    }
-
-    fn text(&mut self) -> Result<String, ScriptError> {
-        self.next().map(str::to_owned)
-    }
-
-    fn rest(&mut self) -> Vec<String> {
-        self.words.by_ref().map(str::to_owned).collect()
-    }
-
-    fn on(&mut self) -> Result<bool, ScriptError> {
-        match self.next()? {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            word => Err(ScriptError::new("neither on nor off", word)),
-        }
-    }
-
-    fn client(&mut self) -> Result<usize, ScriptError> {
-        client_number(self.next()?)
-    }
-}
-
-/// `c7` is client 7.
-pub(super) fn client_number(word: &str) -> Result<usize, ScriptError> {
-    let number = word.strip_prefix('c').and_then(|number| number.parse().ok());
-    number.ok_or_else(|| ScriptError::new("no client", word))
-}
-
-impl FromStr for Action {
-    type Err = ScriptError;
-
-    fn from_str(line: &str) -> Result<Self, ScriptError> {
-        let mut words = Words { line, words: line.split_whitespace() };
-        let action = match words.next()? {
-            "app" => Self::App(work(&mut words)?),
-            "jump" => Self::Jump(words.number()?),
-            who => Self::Client(client_number(who)?, deed(&mut words)?),
-        };
-        match words.words.next() {
-            None => Ok(action),
-            Some(word) => Err(ScriptError::new("one word too many", word)),
-        }
-    }
-}
-
-fn deed(words: &mut Words<'_>) -> Result<Deed, ScriptError> {
-    Ok(match words.next()? {
-        "subscribe" => Deed::Subscribe(words.rest()),
-        "unsubscribe" => Deed::Unsubscribe(words.rest()),
-        "publish" => Deed::Publish(words.text()?, words.number()?),
-        "disconnect" => Deed::Disconnect,
-        "crash" => Deed::Crash(words.number()?),
-        "forget" => Deed::Forget(words.number()?),
-        "vanish" => Deed::Vanish,
-        "break" => Deed::Break,
-        "half-open" => Deed::HalfOpen,
-        "stall" => Deed::Stall(words.number()?),
-        "switch" => Deed::Switch(words.next()?.parse()?),
-        "again" => Deed::Again,
-        "steal" => Deed::Steal(words.text()?),
-        "garbage" => Deed::Garbage,
-        "mix" => Deed::Mix(words.text()?),
-        "crowd" => Deed::Crowd,
-        "stale" => Deed::Stale,
-        "nonsense" => Deed::Nonsense,
-        word => return Err(ScriptError::new("no such deed", word)),
-    })
-}
-
-fn work(words: &mut Words<'_>) -> Result<Work, ScriptError> {
-    Ok(match words.next()? {
-        "publish" => Work::Publish(words.text()?),
-        "deliver" => Work::Deliver(words.client()?),
-        "disconnect" => Work::Disconnect(words.client()?),
-        "batch" => Work::Batch(words.client()?, words.on()?),
-        "subscribe" => Work::Subscribe(words.client()?, words.text()?, words.on()?),
-        "activity" => Work::Activity(words.client()?, words.next()?.parse().ok()),
-        "timeout" => Work::Timeout(words.client()?, words.number()?),
-        "extend" => Work::Extend(words.on()?),
-        "listen" => Work::Listen(words.text()?, words.on()?),
-        "authorize" => Work::Authorize(words.text()?, words.on()?),
-        "remove" => Work::Remove(words.text()?),
-        "drain" => Work::Drain(words.number()?),
-        word => return Err(ScriptError::new("no such work", word)),
-    })
 }

@@ -75,7 +75,7 @@ impl Front {
     /// When the options make no sense.
     pub fn usual(script: &Script) -> Result<Self, ScriptError> {
         let (sim, outbox) = (quiet(script), Outbox::default());
-        let usual = Arc::new(Usual::new(script, Arc::new(sim.clone()), &outbox));
+        let usual = Arc::new(Usual::new(script, Arc::new(sim.clone()), &outbox)?);
         Self::start_on(script, sim, outbox, &*usual, Some(Arc::clone(&usual)))
     }
 
@@ -91,7 +91,11 @@ impl Front {
             ScriptError::new("the application does not start", error.to_string())
         })?;
         outbox.listen_to(&bayeux);
-        let wishes = Wishes::new(&bayeux, Thinker::new(script, Arc::new(sim.clone())), &outbox);
+        let thinker = match &usual {
+            Some(usual) => usual.thinker().clone(),
+            None => Thinker::new(script, Arc::new(sim.clone())),
+        };
+        let wishes = Wishes::new(&bayeux, thinker, &outbox);
         sim.settle();
         Ok(Self {
             sim,
@@ -285,7 +289,7 @@ impl Host for Front {
     }
 
     fn gauges(&self) -> Gauges {
-        usual::gauges(&self.bayeux, self.usual.as_deref(), self.sim.tasks())
+        usual::gauges(&self.bayeux, self.usual.as_deref(), Some(self.sim.tasks()))
     }
 
     fn take_notes(&mut self) -> Vec<String> {

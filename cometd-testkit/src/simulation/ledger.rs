@@ -29,8 +29,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bayeux_core::{
-    AckReply, Config, LinkId, Message, Overflow, Parcel, RemovedReason, Request, RequestKind,
-    SessionId, Time, Verb,
+    AckReply, Config, LinkId, Message, Overflow, Parcel, Refusal, RemovedReason, Request,
+    RequestKind, SessionId, Time, Verb,
 };
 
 use super::account::{Account, LinkAccount, Owed};
@@ -316,7 +316,7 @@ impl Ledger {
     }
 
     /// The link is refused: what a socket was writing counts as written.
-    pub(super) fn refuses(&mut self, link: LinkId, now: Time) -> Checked {
+    pub(super) fn refuses(&mut self, link: LinkId, refusal: Refusal, now: Time) -> Checked {
         self.accounts.values_mut().for_each(|account| {
             account.payloads.remove(&link);
         });
@@ -325,6 +325,11 @@ impl Ledger {
         };
         if open.closed || (open.answered && !open.is_socket) {
             return violation("one-answer", format!("{link:?} was answered before"));
+        }
+        if open.waits && matches!(refusal, Refusal::Moved | Refusal::Draining) {
+            let what =
+                format!("{link:?} is closed, {refusal:?}, and it is not known what has left");
+            return violation("one-answer", what);
         }
         self.landed(link, true, now);
         if let Some(open) = self.links.get_mut(&link) {

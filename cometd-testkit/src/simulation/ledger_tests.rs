@@ -66,7 +66,7 @@ fn a_link_is_answered_once() {
     send(&mut ledger, LINK, &[]).unwrap();
     assert_eq!(broken(send(&mut ledger, LINK, &[])), "one-answer");
     assert_eq!(broken(send(&mut ledger, LinkId(9), &[])), "one-answer");
-    assert_eq!(broken(ledger.refuses(LINK, at(0))), "one-answer");
+    assert_eq!(broken(ledger.refuses(LINK, Refusal::Superseded, at(0))), "one-answer");
     ledger.opened(LinkId(2), false, false, at(0));
     remove(&mut ledger, RemovedReason::Disconnected, 0).unwrap();
     ledger.forgets(session(), at(0)).unwrap();

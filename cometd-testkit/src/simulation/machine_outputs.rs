@@ -84,7 +84,12 @@ impl Machine {
                 // It may have been closed since.
                 let Some(open) = self.links.remove(&link) else { return Ok(()) };
                 self.ledger.gives_up(link, refusal, (self.since, self.now))?;
-                self.ledger.refuses(link, self.now)?;
+                self.ledger.refuses(link, refusal, self.now)?;
+                let mut sessions = self.server.sessions();
+                if refusal == Refusal::Moved && sessions.any(|it| it.socket() == Some(link)) {
+                    let what = format!("{link:?} is closed, and a session is on it");
+                    return Err(Violation::new("steady", what));
+                }
                 self.downs.push_back(if open.is_socket {
                     let code = match refusal {
                         Refusal::Idle | Refusal::Draining => 1001,

@@ -43,7 +43,7 @@
 //! | `ack-no-loss` | the same for a session that acknowledges, whatever the network does |
 //! | `no-effect-if-denied` | what was refused is received by nobody, and what must be refused is |
 //! | `private` | nobody learns the id of somebody else's session, or can use it |
-//! | `steady` | a socket on which no fault has ever happened is not closed |
+//! | `steady` | a socket that was opened after the faults had stopped is not closed |
 //! | `convergence` | when the faults have stopped, every client that is there gets a session and stays connected |
 //! | `no-leak` | when all clients are gone, the server holds what it held before they came, and waits for nothing |
 //! | `progress` | the machine does what is due, and no run goes on for ever without time passing |
@@ -124,6 +124,7 @@ mod machine_outputs;
 mod network;
 mod outbox;
 mod parts;
+mod reading;
 mod reception;
 mod record;
 #[cfg(feature = "remote")]
@@ -149,7 +150,7 @@ pub use front::Front;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
 pub use machine::Machine;
 #[cfg(feature = "remote")]
-pub use remote::{Adapter, run_over};
+pub use remote::{Adapter, Spawner, run_over};
 pub use run::{Failure, Level, Outcome, drive, run, run_application};
 pub use script::{Fault, Faults, Plan, Script, ScriptError};
 pub use seed::{Draw, Seed};

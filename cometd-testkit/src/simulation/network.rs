@@ -223,10 +223,11 @@ impl World {
         Ok(())
     }
 
-    /// A socket that nothing has ever happened to stays open, if its peer is pinged in time.
+    /// A socket that was opened when the faults had stopped stays open, if its peer is pinged in time.
     fn check_steady(&self, link: LinkId, code: u16) -> Result<(), Violation> {
         let pinged = self.config.ws_ping_interval < self.config.ws_idle_timeout;
-        let Some(line) = self.lines.get(&link).filter(|_| pinged) else { return Ok(()) };
+        let line = self.lines.get(&link).filter(|line| line.is_socket && pinged);
+        let Some(line) = line else { return Ok(()) };
         let client = self.clients.get(&line.client).filter(|client| {
             let calm = line.opened > self.heal.max(client.stalled) && !self.draining;
             let session = client.session.as_ref().filter(|_| line.client_open && !line.dead);

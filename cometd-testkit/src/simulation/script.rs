@@ -14,13 +14,12 @@
 //! outlive the code that made them up, which seeds do not.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
-use std::str::FromStr;
+use std::fmt;
 
 use bayeux_core::{Config, Transport};
 use serde_json::Value;
 
-use super::action::{Action, Via, client_number};
+use super::action::{Action, Via};
 use super::seed::Seed;
 
 /// Clients may talk in all ways, unless a script says otherwise.
@@ -140,17 +139,40 @@ impl Faults {
     }
 }
 
-/// What is wrong with the text of a script.
+/// What is wrong with a script: with its text, or with what it says.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what}: {line}")]
 pub struct ScriptError {
     what: &'static str,
-    line: String,
+    about: String,
+    /// The line of the text, from one, if it is about one.
+    line: Option<usize>,
 }
 
+/// How much of what is wrong is shown.
+const SHOWN: usize = 120;
+
 impl ScriptError {
-    pub(super) fn new(what: &'static str, line: impl Into<String>) -> Self {
-        Self { what, line: line.into() }
+    pub(super) fn new(what: &'static str, about: impl Into<String>) -> Self {
+        Self { what, about: about.into(), line: None }
+    }
+
+    /// The same about this line.
+    pub(super) fn in_line(self, line: usize) -> Self {
+        Self { line: Some(line), ..self }
+    }
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        f.write_str(self.what)?;
+        match self.about.char_indices().nth(SHOWN) {
+            _ if self.about.is_empty() => Ok(()),
+            Some((end, _)) => write!(f, ": {}…", &self.about[..end]),
+            None => write!(f, ": {}", self.about),
+        }
     }
 }
 
@@ -178,27 +200,23 @@ impl Script {
     ///
     /// When an option does not exist, or they make no sense together.
     pub fn config(&self) -> Result<Config, ScriptError> {
-        let invalid = || ScriptError::new("the options make no sense", self.settings_text());
+        let senseless = |error: &dyn fmt::Display| {
+            ScriptError::new("the options make no sense", error.to_string())
+        };
         let mut defaults = Config::default();
         defaults.allowed_transports = ALL_TRANSPORTS.to_vec();
-        let mut all = serde_json::to_value(defaults).map_err(|_| invalid())?;
+        let mut all = serde_json::to_value(defaults).map_err(|error| senseless(&error))?;
         for (name, value) in &self.settings {
             let mut at = &mut all;
             for part in name.split('.') {
-                at = at.get_mut(part).ok_or_else(invalid)?;
+                let unknown = || ScriptError::new("there is no such option", name);
+                at = at.get_mut(part).ok_or_else(unknown)?;
             }
             *at = value.clone();
         }
-        let config: Config = serde_json::from_value(all).map_err(|_| invalid())?;
-        config.validate().map_err(|_| invalid())?;
+        let config: Config = serde_json::from_value(all).map_err(|error| senseless(&error))?;
+        config.validate().map_err(|error| senseless(&error))?;
         Ok(config)
-    }
-
-    fn settings_text(&self) -> String {
-        self.settings.iter().fold(String::new(), |mut text, (name, value)| {
-            let _ = write!(text, "{name}={value} ");
-            text
-        })
     }
 }
 
@@ -230,101 +248,5 @@ impl fmt::Display for Script {
             .try_for_each(|(number, plan)| writeln!(f, "client c{number} {plan}"))?;
         self.steps.iter().try_for_each(|(at, action)| writeln!(f, "at {at} {action}"))?;
         writeln!(f, "heal {}", self.heal)
-    }
-}
-
-impl FromStr for Script {
-    type Err = ScriptError;
-
-    fn from_str(text: &str) -> Result<Self, ScriptError> {
-        let mut script = Self::new(Seed(0));
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        for line in lines.filter(|line| !line.is_empty()) {
-            let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
-            let wrong = |what| move || ScriptError::new(what, line);
-            match kind {
-                "seed" => script.seed = Seed::parse(rest),
-                "set" => {
-                    let (name, value) = rest.split_once(' ').ok_or_else(wrong("no value"))?;
-                    let value = serde_json::from_str(value).map_err(|_| wrong("no JSON")())?;
-                    script.settings.insert(name.to_owned(), value);
-                }
-                "fault" => {
-                    let (name, rate) = rest.split_once(' ').ok_or_else(wrong("no rate"))?;
-                    let fault = Fault::ALL.into_iter().find(|it| it.name() == name);
-                    let rate = rate.parse().map_err(|_| wrong("no number")())?;
-                    script.faults.set(fault.ok_or_else(wrong("no such fault"))?, rate);
-                }
-                "client" => {
-                    let (name, plan) = rest.split_once(' ').ok_or_else(wrong("no transport"))?;
-                    script.clients.insert(client_number(name)?, plan.parse()?);
-                }
-                "at" => {
-                    let (at, action) = rest.split_once(' ').ok_or_else(wrong("no action"))?;
-                    let at = at.parse().map_err(|_| wrong("no time")())?;
-                    script.steps.push((at, action.parse()?));
-                }
-                "heal" => script.heal = rest.parse().map_err(|_| wrong("no time")())?,
-                _ => return Err(wrong("no such line")()),
-            }
-        }
-        script.steps.sort_by_key(|step| step.0);
-        script.config()?;
-        Ok(script)
-    }
-}
-
-impl FromStr for Plan {
-    type Err = ScriptError;
-
-    fn from_str(text: &str) -> Result<Self, ScriptError> {
-        let mut words = text.split_whitespace();
-        let via = words.next().unwrap_or_default().parse()?;
-        let (ack, http2, asks, greeted) = (false, false, false, false);
-        let mut plan = Self { via, ack, http2, asks, greeted, browser: 0, start: 0 };
-        while let Some(word) = words.next() {
-            let mut number = || words.next().and_then(|number| number.parse().ok());
-            let wrong = || ScriptError::new("no number", text);
-            match word {
-                "ack" => plan.ack = true,
-                "http2" => plan.http2 = true,
-                "asks" => plan.asks = true,
-                "greeted" => plan.greeted = true,
-                "browser" => plan.browser = number().ok_or_else(wrong)? as usize,
-                "start" => plan.start = number().ok_or_else(wrong)?,
-                _ => return Err(ScriptError::new("no property of a client", word)),
-            }
-        }
-        Ok(plan)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::simulation::swarm::swarm;
-
-    #[test]
-    fn what_is_written_is_read() {
-        for seed in (0..200).map(Seed) {
-            let script = swarm(seed);
-            let text = script.to_string();
-            assert_eq!(text.parse::<Script>().expect("it was written"), script, "{text}");
-        }
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_line() {
-        for (text, expected) in [
-            ("at 5 c0 dance", "no such deed: dance"),
-            ("set tiemout 4", "the options make no sense: tiemout=4 "),
-            ("set timeout.most 4", "the options make no sense: timeout.most=4 "),
-            ("fault hail 4", "no such fault: fault hail 4"),
-            ("at 5 app listen /a maybe", "neither on nor off: maybe"),
-            ("client 4 websocket", "no client: 4"),
-            ("at 5 c0 disconnect now", "one word too many: now"),
-        ] {
-            assert_eq!(text.parse::<Script>().expect_err(text).to_string(), expected);
-        }
     }
 }

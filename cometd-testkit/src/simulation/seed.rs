@@ -2,8 +2,9 @@
 //!
 //! Chance is *keyed*, not streamed: a decision is a hash of the seed and of what the decision is
 //! about. A stream would shift all later decisions as soon as one is left out; keyed ones stay what
-//! they are, so a run from which a line was removed is the same run without that line. This is what
-//! makes a failure shrink.
+//! they are, so a run from which a line was removed is nearly the same run without that line. (What
+//! is counted within a run, such as the questions that the application is asked, is counted from
+//! there on without it.) This is what makes a failure shrink.
 
 use std::fmt;
 use std::time::Duration;

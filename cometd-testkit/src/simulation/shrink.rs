@@ -17,7 +17,7 @@ pub fn shrink(script: &Script, level: Level) -> Script {
 /// The same for whatever way there is to run a script.
 pub(super) fn shrink_with(script: &Script, run: &dyn Fn(&Script) -> Option<Failure>) -> Script {
     let Some(failure) = run(script) else { return script.clone() };
-    let fails = |script: &Script| run(script).is_some_and(|it| it.name() == failure.name());
+    let fails = |script: &Script| run(script).is_some_and(|it| is_same(&it, &failure));
     let mut best = script.clone();
     loop {
         let before = best.to_string();
@@ -26,6 +26,14 @@ pub(super) fn shrink_with(script: &Script, run: &dyn Fn(&Script) -> Option<Failu
         if best.to_string() == before {
             return best;
         }
+    }
+}
+
+/// Panics have no name but what they say.
+fn is_same(one: &Failure, other: &Failure) -> bool {
+    match (one, other) {
+        (Failure::Panic(one), Failure::Panic(other)) => one == other,
+        _ => one.name() == other.name(),
     }
 }
 

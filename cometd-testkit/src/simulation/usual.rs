@@ -27,7 +27,7 @@ use super::host::{Down, Gauges};
 use super::ledger;
 use super::machine;
 use super::outbox::Outbox;
-use super::script::{Fault, Script};
+use super::script::{Fault, Script, ScriptError};
 use super::seed::Seed;
 use crate::sim::Sim;
 
@@ -137,15 +137,28 @@ impl Extension for Counted {
     }
 }
 
+/// How many channels the application needs for itself.
+const CHANNELS: usize = 8;
+
 impl Usual {
-    pub(super) fn new(script: &Script, ground: Arc<dyn Ground>, outbox: &Outbox) -> Self {
-        Self {
+    pub(super) fn new(
+        script: &Script,
+        ground: Arc<dyn Ground>,
+        outbox: &Outbox,
+    ) -> Result<Self, ScriptError> {
+        if script.config()?.limits.channels < CHANNELS {
+            return Err(ScriptError::new(
+                "the application needs eight channels",
+                "limits.channels",
+            ));
+        }
+        Ok(Self {
             seed: script.seed,
             thinker: Thinker::new(script, ground),
             outbox: outbox.clone(),
             own: Mutex::default(),
             watched: Arc::default(),
-        }
+        })
     }
 
     fn rules(&self) -> Rules {
@@ -168,6 +181,11 @@ impl Usual {
         http.ws.messages_per_frame = draw.one_of([http.ws.messages_per_frame, None, Some(3)]);
         http.ws.max_frame_bytes = draw.then(1).one_of([http.ws.max_frame_bytes, 300]);
         http
+    }
+
+    /// Who thinks for it.
+    pub(super) fn thinker(&self) -> &Thinker {
+        &self.thinker
     }
 
     /// Whether all sessions' ends were told.
@@ -274,8 +292,9 @@ impl Application for Usual {
     }
 }
 
-/// What a server holds beside what its application holds for itself; `tasks` are all that run.
-pub(super) fn gauges(bayeux: &Bayeux, usual: Option<&Usual>, tasks: usize) -> Gauges {
+/// What a server holds beside what its application holds for itself; `tasks` are all that run, if that is
+/// known.
+pub(super) fn gauges(bayeux: &Bayeux, usual: Option<&Usual>, tasks: Option<usize>) -> Gauges {
     let stats = bayeux.stats();
     let own = usual.map(|it| it.holds(bayeux)).unwrap_or_default();
     Gauges {
@@ -285,7 +304,7 @@ pub(super) fn gauges(bayeux: &Bayeux, usual: Option<&Usual>, tasks: usize) -> Ga
         links: stats.links - own.links,
         questions: stats.questions,
         queued: (stats.census.queue_events(), stats.census.queue_bytes()),
-        tasks: tasks - own.tasks,
+        tasks: tasks.map_or(0, |tasks| tasks - own.tasks),
     }
 }
 

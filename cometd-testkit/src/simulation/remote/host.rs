@@ -15,7 +15,7 @@ use super::super::host::{Down, Gauges, Host, Request, Up, Violation};
 use super::super::outbox::Outbox;
 use super::super::script::{Script, ScriptError};
 use super::super::seed::Seed;
-use super::super::usual::{self, Thinker, Usual};
+use super::super::usual::{self, Usual};
 use super::super::wishes::Wishes;
 use super::http;
 use super::socket::Socket;
@@ -28,8 +28,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const STACK: usize = 256 * 1024;
 
 /// A server behind an adapter.
-pub(super) struct Remote {
-    adapter: Arc<dyn Adapter>,
+pub(super) struct Remote<'a> {
+    adapter: &'a dyn Adapter,
     ground: Arc<Real>,
     address: SocketAddr,
     bayeux: Bayeux,
@@ -50,11 +50,11 @@ struct Link {
     socket: Option<Socket>,
 }
 
-impl Remote {
-    pub(super) fn new(script: &Script, adapter: Arc<dyn Adapter>) -> Result<Self, ScriptError> {
+impl<'a> Remote<'a> {
+    pub(super) fn new(script: &Script, adapter: &'a dyn Adapter) -> Result<Self, ScriptError> {
         let outbox = Outbox::default();
-        let ground = Arc::new(Real { adapter: Arc::clone(&adapter), begun: Instant::now() });
-        let usual = Usual::new(script, ground.clone(), &outbox);
+        let ground = Arc::new(Real { spawner: adapter.spawner(), begun: Instant::now() });
+        let usual = Usual::new(script, ground.clone(), &outbox)?;
         let builder = Bayeux::builder().config(script.config()?);
         let start = |builder: Builder| adapter.start(builder);
         let bayeux = usual.start_with(builder, start).map_err(|error| {
@@ -63,7 +63,7 @@ impl Remote {
         outbox.listen_to(&bayeux);
         let served = adapter.serve(bayeux.clone());
         let address = served.unwrap_or_else(|error| panic!("the adapter does not serve: {error}"));
-        let wishes = Wishes::new(&bayeux, Thinker::new(script, ground.clone()), &outbox);
+        let wishes = Wishes::new(&bayeux, usual.thinker().clone(), &outbox);
         let (links, idle, seed) = (BTreeMap::new(), Vec::new(), script.seed);
         Ok(Self { adapter, ground, address, bayeux, usual, wishes, outbox, seed, links, idle })
     }
@@ -86,10 +86,12 @@ impl Remote {
     /// A connection, a new one or one that has been used before.
     fn connect(&mut self, link: LinkId) -> io::Result<TcpStream> {
         let again = self.seed.about(format_args!("link {} again", link.0)).per_mille(700);
-        while let Some(stream) = self.idle.pop().filter(|_| again) {
+        let mut used = if again { self.idle.pop() } else { None };
+        while let Some(stream) = used {
             if http::is_open(&stream)? {
                 return Ok(stream);
             }
+            used = self.idle.pop();
         }
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
@@ -140,7 +142,7 @@ impl Remote {
     }
 }
 
-impl Host for Remote {
+impl Host for Remote<'_> {
     fn up(&mut self, _now: Time, up: Up) -> Result<(), Violation> {
         let done = match up {
             Up::Request { link, request } => self.request(link, request),
@@ -202,7 +204,7 @@ impl Host for Remote {
     }
 }
 
-impl Drop for Remote {
+impl Drop for Remote<'_> {
     fn drop(&mut self) {
         self.hang_up();
     }

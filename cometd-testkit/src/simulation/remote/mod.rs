@@ -30,10 +30,16 @@ use host::Remote;
 /// How often it is looked whether the server has forgotten everybody.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long the tasks of setting up may take to end when they have done their work.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// How long a server may take to make a local session, and to subscribe it.
+const SETTING_UP: Duration = Duration::from_secs(30);
+
 /// An adapter, for its tests: a runtime, and how the server is hosted on it.
 ///
 /// Its methods are called from threads that are none of the runtime's and may be blocked.
-pub trait Adapter: Send + Sync + 'static {
+pub trait Adapter {
     /// Makes a server on the runtime.
     ///
     /// # Errors
@@ -48,20 +54,29 @@ pub trait Adapter: Send + Sync + 'static {
     /// When it cannot.
     fn serve(&self, bayeux: Bayeux) -> io::Result<SocketAddr>;
 
+    /// What runs tasks. Tasks keep it, so it must not keep the runtime alive: when the adapter is
+    /// dropped, the runtime drops what is left of them.
+    fn spawner(&self) -> Arc<dyn Spawner>;
+
+    /// How many tasks the runtime has, if it can tell: none may be left when everybody is gone.
+    fn tasks(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// What an application needs of a runtime.
+pub trait Spawner: Send + Sync + 'static {
     /// Runs a task.
     fn spawn(&self, task: Task);
 
     /// A future that is ready after `duration`.
     fn sleep(&self, duration: Duration) -> Task;
-
-    /// How many tasks the runtime has, if it can tell: none may be left when everybody is gone.
-    fn tasks(&self) -> usize {
-        0
-    }
 }
 
-/// Runs a script with the application of the generated runs over an adapter. It takes about as long
-/// as the script says, and half a second for each channel.
+/// Runs a script with the application of the generated runs over an adapter, and blocks until it is
+/// over: about as long as the script says, two seconds for the probe, and as long as sessions take to
+/// expire. A run that fails may take minutes, since everything gets its time to become well.
+/// Connections are threads, which end with them.
 ///
 /// # Errors
 ///
@@ -72,7 +87,7 @@ pub trait Adapter: Send + Sync + 'static {
 /// When the adapter cannot serve.
 pub fn run_over(
     script: &Script,
-    adapter: Arc<dyn Adapter>,
+    adapter: &dyn Adapter,
     keep_trace: bool,
 ) -> Result<Outcome, ScriptError> {
     let mut world = World::new(script, true, keep_trace)?;
@@ -84,7 +99,9 @@ pub fn run_over(
 
 /// Carries what passes between a world and a host that does things by itself, until all clients are
 /// gone and forgotten.
-fn drive(world: &mut World, host: &mut Remote) -> Result<(), Violation> {
+fn drive(world: &mut World, host: &mut Remote<'_>) -> Result<(), Violation> {
+    // What has set the application up comes to its end meanwhile.
+    host.wait(SETTLING);
     let mut before = host.gauges();
     let begun = Instant::now();
     while world.part() < Part::Leave {
@@ -105,7 +122,7 @@ fn drive(world: &mut World, host: &mut Remote) -> Result<(), Violation> {
         // What they still hear is nothing to them.
         while host.poll_down().is_some() {}
         let after = host.gauges();
-        // A task that had set something up may have been there in the beginning.
+        // It may have taken longer.
         before.tasks = before.tasks.min(after.tasks);
         let gone = world.check_gone(before, after);
         if gone.is_ok() || since(begun) > deadline {
@@ -115,7 +132,7 @@ fn drive(world: &mut World, host: &mut Remote) -> Result<(), Violation> {
     }
 }
 
-fn carry(world: &mut World, host: &mut Remote, begun: Instant) -> Result<(), Violation> {
+fn carry(world: &mut World, host: &mut Remote<'_>, begun: Instant) -> Result<(), Violation> {
     for note in host.take_notes() {
         world.trace().note(since(begun), format_args!("srv {note}"));
     }
@@ -132,7 +149,7 @@ fn since(begun: Instant) -> Time {
 
 /// An adapter's runtime, for the application.
 struct Real {
-    adapter: Arc<dyn Adapter>,
+    spawner: Arc<dyn Spawner>,
     begun: Instant,
 }
 
@@ -148,20 +165,21 @@ impl Ground for Real {
     }
 
     fn sleep(&self, duration: Duration) -> Task {
-        self.adapter.sleep(duration)
+        self.spawner.sleep(duration)
     }
 
     fn spawn(&self, task: Task) {
-        self.adapter.spawn(task);
+        self.spawner.spawn(task);
     }
 
     fn block_on(&self, task: Task) {
         let (done, wait) = mpsc::channel::<()>();
-        self.adapter.spawn(Box::pin(async move {
+        self.spawner.spawn(Box::pin(async move {
             task.await;
             drop(done);
         }));
-        // That nothing comes any more is what is waited for.
-        let _ = wait.recv();
+        // Nothing comes but the end.
+        let waited = wait.recv_timeout(SETTING_UP);
+        assert_ne!(waited, Err(mpsc::RecvTimeoutError::Timeout), "the application is not set up");
     }
 }
