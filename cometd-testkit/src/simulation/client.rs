@@ -185,8 +185,9 @@ impl World {
             message["ext"] = ext;
         }
         client.bound = false;
-        // A socket that was somebody's before stays that session's.
-        if let Some(socket) = client.socket.take() {
+        // Most take a new socket for a new session; one that stays becomes the new session's.
+        let stays = self.seed.about(format_args!("{key} stays")).per_mille(300);
+        if let Some(socket) = client.socket.take_if(|_| !stays) {
             self.abandon(socket, false);
         }
         let ids = self.send(number, key, vec![(message, What::Handshake)]);

@@ -3,27 +3,8 @@
 //! This is the *inside* view. The machine's outputs stand in one order, so whoever reads them knows
 //! at each publish who subscribes, and which events each session is owed from then on, to the
 //! event. Nothing of how the machine does it is used here: subscriptions are sets of texts, matched
-//! by walking segments, and a queue is a list.
-//!
-//! | invariant | statement |
-//! | --- | --- |
-//! | `one-answer` | a request gets one answer; a parcel goes to a link that is open and waits for none |
-//! | `exact` | a parcel carries what its session is owed, in its order, and leaves nothing out |
-//! | `only-subscribed` | it carries nothing else |
-//! | `no-resurrection` | nothing is sent to, or told about, a session of which nothing is left |
-//! | `prompt` | nothing that is owed stays behind while its session can be reached |
-//! | `batch` | nothing wakes a session whose events the application holds back |
-//! | `one-held` | a session has one held connect at most, on a link that waits; others are refused |
-//! | `held-bound` | a held connect ends in time |
-//! | `expiry-window` | a session expires neither before nor after its time |
-//! | `farewell` | a client learns that the server has ended its session, if it comes in time |
-//! | `activity` | so does one that is not used |
-//! | `subscriptions` | subscriptions begin and end once, and views agree |
-//! | `bounded` | no queue and no table exceeds its limit, and what has to go is what the policy says |
-//! | `places` | a browser has no more connects held than it may, and is told to poll only if so |
-//! | `pinged` | a socket is given up only if its peer is silent, and was pinged |
-//! | `drain` | a server that drains holds nothing and makes no session |
-//! | `census` | the machine's own numbers agree with what it said |
+//! by walking segments, and a queue is a list. What is watched stands in the documentation of the
+//! [module](super).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -46,6 +46,7 @@
 //! | `steady` | a socket that was opened after the faults had stopped is not closed |
 //! | `convergence` | when the faults have stopped, every client that is there gets a session and stays connected |
 //! | `no-leak` | when all clients are gone, the server holds what it held before they came, and waits for nothing |
+//! | `no-panic` | no handler panics (at level 1, where that is reported) |
 //! | `progress` | the machine does what is due, and no run goes on for ever without time passing |
 //!
 //! From *inside*, at level 0, by keeping books of all that the machine puts out:
@@ -55,20 +56,19 @@
 //! | `one-answer` | a request gets one answer or refusal, and is not forgotten |
 //! | `exact` | a parcel carries exactly what its session is owed at that moment, in its order |
 //! | `no-resurrection` | nothing is sent or told about a session of which nothing is left, and each is forgotten once |
+//! | `batch` | nothing wakes a session whose events the application holds back |
 //! | `one-held` | a session has at most one connect held, on a link that waits |
 //! | `held-bound` | a connect is held for its time, and not longer |
 //! | `prompt` | nothing that is owed stays behind while its session can be reached |
 //! | `expiry-window` | a session expires neither before nor after its time |
-//! | `farewell` | a client learns that the server has ended its session, if it comes in time |
 //! | `activity` | nor does one that is not used |
+//! | `farewell` | a client learns that the server has ended its session, if it comes in time |
 //! | `places` | a browser has no more connects held than it may; who was told to poll is told when it need not any more |
 //! | `pinged` | a socket is given up only if its peer is silent, and was pinged |
 //! | `drain` | a server that drains holds nothing and makes no session |
 //! | `subscriptions` | subscriptions begin and end once, and are those that were told |
-//! | `bounded` | no queue and no table exceeds its limit |
+//! | `bounded` | no queue and no table exceeds its limit, and what has to go is what the policy says |
 //! | `census` | the machine's own figures agree with what it has said |
-//!
-//! And at level 1, `no-panic`: no handler panics.
 //!
 //! That each of them can fail is shown by tests that spoil what a server says, and by planting
 //! mistakes in the server: see below.

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "what a test needs is there, or the test fails")]
 
 mod broken;
+mod invariants;
 mod many;
 mod regressions;
