@@ -24,6 +24,7 @@ pub struct Request {
 
 /// Something that reaches the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Up {
     /// A request, on a link of its own.
     Request {
@@ -78,6 +79,7 @@ pub enum Up {
 
 /// Something that reaches the clients.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Down {
     /// The response to a request; the link's last one.
     Response {
@@ -151,6 +153,7 @@ pub enum Down {
 
 /// Why a session is gone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum Removal {
     /// Its client said so.
     Disconnected,
@@ -166,6 +169,7 @@ pub enum Removal {
 
 /// What the application wants. Sessions are named by their ids.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Wish {
     /// Publish the message of this number.
     Publish {

@@ -18,6 +18,7 @@ const MOST_STEPS: usize = 200_000;
 
 /// What the world is run against.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum Level {
     /// The bare state machine.
     Machine,
@@ -27,11 +28,12 @@ pub enum Level {
 
 impl Level {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Machine, Self::Front];
+    pub const ALL: &'static [Self] = &[Self::Machine, Self::Front];
 }
 
 /// What came of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// What was not as it must be.
     pub failure: Option<Failure>,
@@ -47,6 +49,7 @@ pub struct Outcome {
 
 /// How a run failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Failure {
     /// Something happened that must not.
     Invariant(Violation),

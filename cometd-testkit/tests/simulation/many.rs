@@ -43,7 +43,7 @@ fn a_thousand_seeds_are_well_at_the_machine() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for level in Level::ALL {
+    for &level in Level::ALL {
         for seed in (0..25).map(Seed) {
             let script = swarm(seed);
             let [one, other] = [(); 2].map(|()| run(&script, level, true).unwrap());

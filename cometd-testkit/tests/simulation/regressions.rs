@@ -26,7 +26,7 @@ fn what_once_went_wrong_does_not_any_more() {
     let scripts = scripts("regressions");
     assert!(!scripts.is_empty());
     for (file, script) in scripts {
-        for level in Level::ALL {
+        for &level in Level::ALL {
             let outcome = run(&script, level, true).unwrap();
             assert_eq!(outcome.failure, None, "{} at {level:?}", file.display());
         }
