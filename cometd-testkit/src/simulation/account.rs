@@ -82,8 +82,9 @@ pub(super) struct LinkAccount {
     pub(super) superseded: bool,
     /// Whether a payload of the socket is being dealt with.
     pub(super) busy: bool,
-    /// When its latest payload came.
+    /// When its latest payload came, and the one before it.
     pub(super) heard: Time,
+    pub(super) heard_before: Time,
     /// When anything last happened to it.
     pub(super) stirred: Time,
     /// Whether it was pinged since it was last heard.
@@ -105,6 +106,7 @@ impl LinkAccount {
             superseded: false,
             busy: false,
             heard: now,
+            heard_before: now,
             stirred: now,
             pinged: false,
             lost: None,

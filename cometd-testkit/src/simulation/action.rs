@@ -107,6 +107,24 @@ impl Via {
     }
 }
 
+impl Action {
+    /// The client that it is about, if it is about one.
+    pub(super) fn client(&self) -> Option<usize> {
+        match self {
+            Self::Client(who, _) => Some(*who),
+            Self::App(
+                Work::Deliver(who)
+                | Work::Disconnect(who)
+                | Work::Batch(who, _)
+                | Work::Subscribe(who, ..)
+                | Work::Activity(who, _)
+                | Work::Timeout(who, _),
+            ) => Some(*who),
+            Self::App(_) | Self::Jump(_) => None,
+        }
+    }
+}
+
 impl Deed {
     /// Makes less of it.
     pub(super) fn simplify(&mut self) {

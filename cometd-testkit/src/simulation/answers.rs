@@ -220,8 +220,10 @@ impl World {
         if !done {
             let full = reply["error"].as_str().filter(|error| error.starts_with("503:"));
             client.refused = full.map(str::to_owned);
+            client.error = reply["error"].as_str().map(str::to_owned);
             return self.try_again(number);
         }
+        client.error = None;
         let wanted: Vec<_> = client.wanted.iter().cloned().collect();
         let turn = client.turn();
         if !wanted.is_empty() {

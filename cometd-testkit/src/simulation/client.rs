@@ -50,8 +50,10 @@ pub(super) struct Client {
     pub(super) stalled: Time,
     /// When a connect last succeeded.
     pub(super) well: Option<Time>,
-    /// Why there is no session, if the server has said.
+    /// Why there is no session, if the server has said that there can be none.
     pub(super) refused: Option<String>,
+    /// What its last handshake was refused with.
+    pub(super) error: Option<String>,
 }
 
 /// A message that was sent and is not answered.
@@ -103,6 +105,7 @@ impl Client {
             stalled: Time::ZERO,
             well: None,
             refused: None,
+            error: None,
         }
     }
 
@@ -119,7 +122,9 @@ impl Client {
         }
         let (pending, number) = (self.pending.keys().collect::<Vec<_>>(), self.number);
         let session = if self.session.is_some() { "a session" } else { "no session" };
-        Some(format!("c{number} has {session}, was well at {:?}, waits for {pending:?}", self.well))
+        let well = self.well.map_or("never well".to_owned(), |at| format!("was well at {at}"));
+        let error = self.error.as_ref().map_or(String::new(), |it| format!(", was told {it}"));
+        Some(format!("c{number} has {session}, {well}, waits for {pending:?}{error}"))
     }
 
     /// It is gone for good.
@@ -180,6 +185,9 @@ impl World {
         if let Some(number) = client.greeting {
             self.coverage.hit("greeting");
             ext["sim"] = json!(number);
+        }
+        if let Some(Value::Object(own)) = (self.ext.0)(number) {
+            own.into_iter().for_each(|(name, value)| ext[name] = value);
         }
         if ext != json!({}) {
             message["ext"] = ext;

@@ -51,6 +51,8 @@ pub struct Front {
     /// When the tasks run that were woken, if they wait.
     runs_at: Option<Time>,
     inputs: u64,
+    /// Whether what is reported of handlers ends the run.
+    strict: bool,
 }
 
 struct Wired {
@@ -111,7 +113,13 @@ impl Front {
             usual,
             runs_at: None,
             inputs: 0,
+            strict: false,
         })
+    }
+
+    /// Lets the run end when a handler fails, or takes too long.
+    pub(super) fn be_strict(&mut self) {
+        self.strict = true;
     }
 
     fn rate(&self, fault: Fault) -> u64 {
@@ -213,6 +221,9 @@ impl Front {
             return Err(Violation::new("progress", "tasks wake each other for ever"));
         }
         let reports = self.sim.take_reports();
+        if let (true, Some(report)) = (self.strict, reports.first()) {
+            return Err(Violation::new("no-report", report.clone()));
+        }
         self.outbox.lock().notes.extend(reports.into_iter().map(|it| format!("report: {it}")));
         match self.sim.panics().pop() {
             Some(panic) => Err(Violation::new("no-panic", panic)),

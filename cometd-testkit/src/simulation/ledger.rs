@@ -101,6 +101,7 @@ impl Ledger {
         let mut is_socket = false;
         if let Some(open) = self.links.get_mut(&link) {
             is_socket = open.is_socket;
+            open.heard_before = open.heard;
             (open.heard, open.stirred, open.pinged) = (now, now, false);
             open.busy = is_socket;
         }

@@ -17,6 +17,15 @@
 //! # Ok::<(), cometd_testkit::simulation::ScriptError>(())
 //! ```
 //!
+//! A run has these parts, which its trace names:
+//!
+//! 1. *Storm*: the script is played, and the network does its worst.
+//! 2. *Calm*: all faults stop, and the application takes back what it set up. After a while everybody
+//!    must be well, and what is stuck is named.
+//! 3. *Probe*: something is published on each channel that somebody subscribes to (by a client, if the
+//!    application is not the simulator's own), and must be received: then the run is *settled*.
+//! 4. *Leave*: all clients are gone, some of them without a word. In the end nothing may be left.
+//!
 //! # Levels
 //!
 //! The world knows a server as a [`Host`]: requests, sockets and wishes go [`Up`], responses and
@@ -47,6 +56,7 @@
 //! | `convergence` | when the faults have stopped, every client that is there gets a session and stays connected |
 //! | `no-leak` | when all clients are gone, the server holds what it held before they came, and waits for nothing |
 //! | `no-panic` | no handler panics (at level 1, where that is reported) |
+//! | `no-report` | no handler fails or takes too long (with [`Simulation`], unless it is told to bear that) |
 //! | `progress` | the machine does what is due, and no run goes on for ever without time passing |
 //!
 //! From *inside*, at level 0, by keeping books of all that the machine puts out:

@@ -229,7 +229,7 @@ impl World {
         let line = self.lines.get(&link).filter(|line| line.is_socket && pinged);
         let Some(line) = line else { return Ok(()) };
         let client = self.clients.get(&line.client).filter(|client| {
-            let calm = line.opened > self.heal.max(client.stalled) && !self.draining;
+            let calm = line.opened >= self.heal.max(client.stalled) && !self.draining;
             let session = client.session.as_ref().filter(|_| line.client_open && !line.dead);
             calm && session.is_some_and(|session| self.record.is_there(session))
         });

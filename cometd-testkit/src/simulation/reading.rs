@@ -111,8 +111,35 @@ impl FromStr for Script {
             }
         }
         script.steps.sort_by_key(|step| step.0);
-        script.config()?;
+        if !said.contains(&("heal", "")) {
+            // The faults last as long as there is something to do.
+            let last = script.steps.last().map_or(0, |(at, _)| at + 1);
+            script.heal = script.heal.max(last);
+        }
+        check(&script)?;
         Ok(script)
+    }
+}
+
+/// What is said is about clients that there are, and happens while faults do.
+fn check(script: &Script) -> Result<(), ScriptError> {
+    script.config()?;
+    for (at, action) in &script.steps {
+        let wrong = |what| ScriptError::new(what, format!("at {at} {action}"));
+        if *at > script.heal {
+            return Err(wrong("after the faults have stopped"));
+        }
+        if action.client().is_some_and(|it| !script.clients.contains_key(&it)) {
+            return Err(wrong("there is no such client"));
+        }
+    }
+    let starts = script.clients.iter().find(|(_, plan)| plan.start > script.heal);
+    match starts {
+        Some((number, plan)) => {
+            let about = format!("client c{number} {plan}");
+            Err(ScriptError::new("begins after the faults have stopped", about))
+        }
+        None => Ok(()),
     }
 }
 
@@ -149,7 +176,8 @@ fn read<'l>(
             let name = words.next()?;
             let fault = Fault::ALL.into_iter().find(|it| it.name() == name);
             let fault = fault.ok_or_else(|| ScriptError::new("no such fault", name))?;
-            script.faults.set(fault, words.time()?);
+            let rate = if fault.is_a_time() { words.time()? } else { words.count()? };
+            script.faults.set(fault, rate);
         }
         "client" => {
             let number = words.client()?;
@@ -272,6 +300,12 @@ mod tests {
             ("at 5 jump", "line 1: something is missing: at 5 jump"),
             ("heal 4\n\nheal 5", "line 3: twice: heal 5"),
             ("seed", "line 1: something is missing: seed"),
+            ("at 5 c0 break", "there is no such client: at 5 c0 break"),
+            (
+                "client c0 websocket\nat 9 c0 break\nheal 5",
+                "after the faults have stopped: at 9 c0 break",
+            ),
+            ("fault cut 1001", "line 1: more than 1000: 1001"),
             ("\u{feff}seed 3", "line 1: no such line: \\u{feff}seed 3"),
         ] {
             assert_eq!(text.parse::<Script>().expect_err(text).to_string(), expected);

@@ -27,6 +27,25 @@ const ALL_TRANSPORTS: [Transport; 3] =
     [Transport::WebSocket, Transport::LongPolling, Transport::CallbackPolling];
 
 /// One run.
+///
+/// As a text it has a line for each thing that it says, in any order; `#` begins a comment. Times are
+/// in milliseconds.
+///
+/// | line | |
+/// | --- | --- |
+/// | `seed N` | what chance decides with; once, like `heal` |
+/// | `set OPTION JSON` | an option of the server, such as `timeout 500`, `limits.queue_messages 5`, `overflow "keep_latest"` |
+/// | `fault KIND N` | a [`Fault`] by its name: so many in a thousand, or for `delay` and `think` the longest time |
+/// | `client cN TRANSPORT …` | `long-polling`, `callback-polling` or `websocket`, and any of `ack`, `http2`, `asks`, `greeted`, `browser N`, `start TIME` |
+/// | `at TIME cN DEED` | a [`Deed`](super::Deed) of a client: `subscribe A B…`, `unsubscribe A B…`, `publish A COUNT`, `disconnect`, `crash TIME`, `forget TIME`, `vanish`, `break`, `half-open`, `stall TIME`, `switch TRANSPORT`, `again`, `steal A`, `garbage`, `mix A`, `crowd`, `stale`, `nonsense` |
+/// | `at TIME app WORK` | [`Work`](super::Work) of the application: `publish A`, `deliver cN`, `disconnect cN`, `batch cN on/off`, `subscribe cN A on/off`, `activity cN TIME/off`, `timeout cN TIME`, `extend on/off`, `listen A on/off`, `authorize A on/off`, `remove A`, `drain TIME` |
+/// | `at TIME jump TIME` | the server's clock jumps ahead |
+/// | `heal TIME` | when the faults stop; if it is not said, behind the last action |
+///
+/// The application of generated scripts decides by the channel's name: everybody may use `/open/…`
+/// and `/lazy/…` (lazy); it is asked about `/ask/…` and says yes after a while, about `/deny/…` and
+/// says no, about `/never/…` and never answers; a listener stops what is published on `/veto/…`,
+/// never comes back on `/hang/…`, replaces the data on `/swap/…`; `/service/echo` is answered.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Script {
     /// Decides whatever the script does not say: delays, which response is lost, the ids.
@@ -109,6 +128,11 @@ impl Fault {
         Self::LateTick,
         Self::LatePoll,
     ];
+
+    /// Whether it is given in milliseconds, and not as so many in a thousand.
+    pub(super) fn is_a_time(self) -> bool {
+        matches!(self, Self::Delay | Self::Think)
+    }
 
     /// Its name in a script.
     pub fn name(self) -> &'static str {

@@ -80,7 +80,7 @@ fn simpler(script: Script, fails: &dyn Fn(&Script) -> bool) -> Script {
     for client in best.clients.keys().copied().collect::<Vec<_>>() {
         accept(&mut best, &|script| {
             script.clients.remove(&client);
-            script.steps.retain(|(_, action)| !concerns(action, client));
+            script.steps.retain(|(_, action)| action.client() != Some(client));
         });
         accept(&mut best, &|script| plan(script, client, |plan| plan.ack = false));
         accept(&mut best, &|script| plan(script, client, |plan| plan.http2 = false));
@@ -102,11 +102,6 @@ fn simpler(script: Script, fails: &dyn Fn(&Script) -> bool) -> Script {
     let last = best.steps.last().map_or(0, |(at, _)| at + 1);
     accept(&mut best, &|script| script.heal = script.heal.min(last.max(500)));
     best
-}
-
-fn concerns(action: &Action, client: usize) -> bool {
-    let name = format!("c{client}");
-    action.to_string().split(' ').any(|word| word == name)
 }
 
 fn plan(script: &mut Script, client: usize, change: impl Fn(&mut super::script::Plan)) {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bayeux_core::{ChannelName, Pattern};
 use serde_json::Value;
 
 use super::app::Application;
@@ -16,7 +17,11 @@ use super::script::Script;
 use super::seed::Seed;
 use super::shrink::shrink_with;
 use super::swarm::{Universe, swarm_over};
-use super::world::{Data, Received, World};
+use super::world::{Data, Ext, Received, World};
+
+/// A script that fails and does not fail again.
+const OTHERWISE: &str = "; but not when it is run again: does the application keep something between \
+                         runs, or look at a real clock?";
 
 type Maker = Arc<dyn Fn(u64) -> Value + Send + Sync>;
 type Check = Arc<dyn Fn(&Seen) + Send + Sync>;
@@ -63,7 +68,8 @@ type Check = Arc<dyn Fn(&Seen) + Send + Sync>;
 /// ```
 ///
 /// In each run the application is new. What must hold for any application is looked after (see the
-/// [module](crate::simulation)); what must hold for this one is for [`check`](Self::check) to say.
+/// [module](crate::simulation)); what must hold for this one is for [`check`](Self::check) to say. The
+/// network may carry a request twice, as networks do: what it publishes happens twice then.
 pub struct Simulation<A> {
     application: A,
     patterns: Vec<String>,
@@ -71,6 +77,8 @@ pub struct Simulation<A> {
     options: BTreeMap<String, Value>,
     seeds: Range<u64>,
     checks: Vec<Check>,
+    ext: Ext,
+    bears_reports: bool,
 }
 
 /// What the clients of a run have received.
@@ -101,6 +109,8 @@ impl<A: Application> Simulation<A> {
             options: BTreeMap::new(),
             seeds: 0..100,
             checks: Vec::new(),
+            ext: Ext(Arc::new(|_| None)),
+            bears_reports: false,
         }
     }
 
@@ -131,6 +141,22 @@ impl<A: Application> Simulation<A> {
         self
     }
 
+    /// Lets each client say this about itself in its handshakes (`ext`, an object); clients are numbered
+    /// from zero.
+    #[must_use]
+    pub fn handshake_ext(mut self, ext: impl Fn(usize) -> Value + Send + Sync + 'static) -> Self {
+        self.ext = Ext(Arc::new(move |client| Some(ext(client))));
+        self
+    }
+
+    /// Goes on when a handler fails or takes longer than `question_timeout`: by default that is a
+    /// failure, since clients are refused then.
+    #[must_use]
+    pub fn bear_reports(mut self) -> Self {
+        self.bears_reports = true;
+        self
+    }
+
     /// Sets which seeds are run.
     #[must_use]
     pub fn seeds(mut self, seeds: Range<u64>) -> Self {
@@ -150,21 +176,52 @@ impl<A: Application> Simulation<A> {
     /// # Panics
     ///
     /// With the first run that fails: its seed, what failed, and what is left of its script when all
-    /// that the failure does not need is left out.
+    /// that the failure does not need is left out, for [`replay`](Self::replay). Also if the runs could
+    /// not have failed: if there are no seeds, if a channel is none, or if clients subscribe and
+    /// publish and none of them has ever received anything.
     pub fn run(self) -> Coverage {
+        self.check_sense();
         let mut coverage = Coverage::default();
         for seed in self.seeds.clone().map(Seed) {
             let script = self.script(seed);
             let (failure, met) = self.play(&script, false);
-            if failure.is_some() {
+            if let Some(failure) = failure {
                 let small = shrink_with(&script, &|script| self.play(script, false).0);
-                let (failure, _) = self.play(&small, true);
-                let failure = failure.map_or_else(String::new, |failure| failure.to_string());
-                panic!("seed {seed}: {failure}\nwith this script:\n{small}");
+                let (again, _) = self.play(&small, true);
+                let doubt = if again.is_some() { "" } else { OTHERWISE };
+                let failure = again.unwrap_or(failure);
+                panic!("seed {seed}: {failure}{doubt}\nwith this script, for replay:\n{small}");
             }
             coverage.merge(&met);
         }
+        let both = !self.patterns.is_empty() && !self.makers.is_empty();
+        assert!(!both || coverage.count("events received") > 0, "nobody has received anything");
         coverage
+    }
+
+    /// Runs one script, one that has failed before for example. What it has met with.
+    ///
+    /// # Panics
+    ///
+    /// If it fails, or is no script.
+    pub fn replay(&self, script: &str) -> Coverage {
+        self.check_sense();
+        let script: Script = script.parse().unwrap_or_else(|error| panic!("{error}"));
+        let (failure, met) = self.play(&script, true);
+        if let Some(failure) = failure {
+            panic!("{failure}");
+        }
+        met
+    }
+
+    fn check_sense(&self) {
+        assert!(!self.seeds.is_empty(), "there are no seeds");
+        for pattern in &self.patterns {
+            assert!(Pattern::parse(pattern).is_ok(), "{pattern} is neither channel nor wildcard");
+        }
+        for channel in self.makers.keys() {
+            assert!(ChannelName::parse(channel).is_ok(), "{channel} is no channel");
+        }
     }
 
     fn script(&self, seed: Seed) -> Script {
@@ -189,8 +246,11 @@ impl<A: Application> Simulation<A> {
             (Ok(world), Ok(front)) => (world, front),
             (Err(error), _) | (_, Err(error)) => panic!("{error}"),
         };
-        let mut world = world.using(self.universe(), Data(Arc::new(data)));
+        let mut world = world.using(self.universe(), Data(Arc::new(data)), self.ext.clone());
         world.expect_pieces();
+        if !self.bears_reports {
+            front.be_strict();
+        }
         let mut outcome = finish(&mut world, &mut front);
         outcome.trace.iter().for_each(|line| println!("{line}"));
         if outcome.failure.is_none() {

@@ -66,6 +66,8 @@ pub struct World {
     pub(super) universe: Universe,
     /// What clients publish: from a channel and a number.
     pub(super) data: Data,
+    /// What clients say about themselves in their handshakes.
+    pub(super) ext: Ext,
     /// What clients have received, if somebody wants to know.
     pub(super) seen: Option<Vec<Received>>,
 }
@@ -79,6 +81,16 @@ type Maker = dyn Fn(&str, u64) -> Value + Send + Sync;
 impl fmt::Debug for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Data")
+    }
+}
+
+/// What a client says about itself: an object, if anything.
+#[derive(Clone)]
+pub(super) struct Ext(pub(super) Arc<dyn Fn(usize) -> Option<Value> + Send + Sync>);
+
+impl fmt::Debug for Ext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ext")
     }
 }
 
@@ -189,6 +201,7 @@ impl World {
             messages: 0,
             universe: Universe::usual(),
             data: Data(Arc::new(usual_data)),
+            ext: Ext(Arc::new(|_| None)),
             seen: None,
             config,
         };
@@ -214,8 +227,9 @@ impl World {
 
     /// Lets clients use an application that is not the usual one: what they publish, and where they
     /// publish and subscribe. What they receive is kept.
-    pub(super) fn using(mut self, universe: Universe, data: Data) -> Self {
-        (self.universe, self.data, self.seen) = (universe, data, Some(Vec::new()));
+    pub(super) fn using(mut self, universe: Universe, data: Data, ext: Ext) -> Self {
+        (self.universe, self.data, self.ext) = (universe, data, ext);
+        self.seen = Some(Vec::new());
         self
     }
 

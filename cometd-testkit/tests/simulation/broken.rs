@@ -204,7 +204,7 @@ fn a_link_that_is_never_given_back() {
 
 #[test]
 fn a_socket_that_is_closed_for_no_reason() {
-    let script = "seed 3\nclient c0 websocket browser 0 start 700\nheal 600";
+    let script = "seed 3\nclient c0 websocket browser 0 start 600\nheal 600";
     assert_eq!(verdict_of_script(script, 0, false, |_| true), Ok(()));
     let verdict = verdict_of_script(script, 0, true, |_| true);
     assert_eq!(verdict.expect_err("it is closed").invariant, "steady");
