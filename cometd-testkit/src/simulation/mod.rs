@@ -92,10 +92,10 @@
 //!
 //! # What it finds
 //!
-//! Small mistakes, of the kind that a tired engineer makes, were planted in the machine one by one.
-//! For each this is the first seed, from zero, whose run has shown it at level 0, and what was
-//! broken. The mistakes are in `mutations/faults.txt`; `mutations/check.py` plants them again and
-//! makes this table, in half an hour.
+//! Small mistakes, of the kind that a tired engineer makes, were planted in the server one by one: in
+//! the machine, where level 0 looks for them, and in the front, where level 1 does. For each this is
+//! the invariant that was broken, and the first seed, from zero, whose run has shown it. The mistakes
+//! are in `mutations/faults.txt`; `mutations/check.py` plants them again, in three quarters of an hour.
 //!
 #![doc = include_str!("../../mutations/caught.md")]
 //!
