@@ -177,7 +177,7 @@ impl World {
         });
         let mut ext = if client.plan.ack { json!({ "ack": true }) } else { json!({}) };
         // Where the application is asked about handshakes, it greets those who want that.
-        let greets = self.universe.usual && self.faults.get(Fault::Think) > 0;
+        let greets = self.record.usual && self.faults.get(Fault::Think) > 0;
         client.greeting = (greets && client.plan.greeted).then(|| {
             let source = Source::Delivery(String::new());
             self.record.publish("/direct", source, self.now)

@@ -7,3 +7,4 @@ mod broken;
 mod invariants;
 mod many;
 mod regressions;
+mod users;
