@@ -231,7 +231,11 @@ impl Ledger {
         let connect = parcel.replies.iter().find(connects);
         if let Some(reply) = connect {
             account.polls = reply.advice.is_some_and(|it| it.multiple_clients);
-            if std::mem::take(&mut account.advise) && reply.advice.is_none() {
+            // A connect among other messages may have been decided about long before.
+            let alone = parcel.replies.len() == 1;
+            if reply.advice.is_some() {
+                account.advise = false;
+            } else if alone && std::mem::take(&mut account.advise) {
                 return violation("places", format!("{session:?} goes on to poll"));
             }
         }
