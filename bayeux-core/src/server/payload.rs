@@ -115,11 +115,12 @@ impl Server {
             self.stats.ignored_inputs += 1;
             return;
         }
-        let is_socket = self.is_socket(link);
+        let socket = self.links.get_mut(&link).and_then(Link::socket);
+        let (is_socket, is_left) = (socket.is_some(), socket.is_some_and(|it| it.is_left()));
+        if is_left {
+            return self.drop_late_payload(link);
+        }
         if is_socket {
-            if self.is_left(link) {
-                return self.overhear(link);
-            }
             self.heard(link);
         }
         self.stats.messages_received += requests.len() as u64;

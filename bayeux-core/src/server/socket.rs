@@ -127,6 +127,11 @@ impl Socket {
         self.session.is_some() || matches!(self.intake, Intake::Parked(_))
     }
 
+    /// Whether its session has moved to another link.
+    pub(super) fn is_left(&self) -> bool {
+        self.ending == Some(Refusal::Moved)
+    }
+
     fn owes_nothing(&self) -> bool {
         let ready = matches!(self.intake, Intake::Ready);
         ready && !self.due && self.owed.is_empty() && self.sent.is_none()
@@ -171,7 +176,7 @@ impl Server {
         if let Some(socket) = self.socket(link) {
             socket.session = Some(key);
             // A handshake that was decided about while the session before it left.
-            if socket.ending == Some(Refusal::Moved) {
+            if socket.is_left() {
                 socket.ending = draining.then_some(Refusal::Draining);
             }
         }
@@ -463,7 +468,7 @@ impl Server {
         }
     }
 
-    /// The socket takes no further payload, and is closed when it owes nothing.
+    /// The socket is asked for no further payload, and is closed when it owes nothing.
     fn end(&mut self, link: LinkId, why: Refusal) {
         if let Some(socket) = self.socket(link) {
             // Who is left need not be told of the drain, and has nothing to say.
@@ -482,15 +487,10 @@ impl Server {
 
     /// Drops a payload that came too late. What is being written goes on to be written, and what
     /// becomes of it counts: what does not arrive is delivered elsewhere.
-    pub(super) fn overhear(&mut self, link: LinkId) {
+    pub(super) fn drop_late_payload(&mut self, link: LinkId) {
         if let Some(socket) = self.socket(link) {
             socket.intake = Intake::Ready;
         }
         self.end_if_done(link);
-    }
-
-    /// Whether the session of a socket has moved to another link.
-    pub(super) fn is_left(&mut self, link: LinkId) -> bool {
-        self.socket(link).is_some_and(|socket| socket.ending == Some(Refusal::Moved))
     }
 }

@@ -151,6 +151,17 @@ impl Bench {
         (link, guest)
     }
 
+    /// A session on a WebSocket whose connect is held, and the one that it has left with its event,
+    /// 1 on `/a`, on its way.
+    pub(crate) fn moved_guest(&mut self) -> (LinkId, LinkId, Visitor) {
+        let (old, guest) = self.held_guest();
+        self.publish("/a", json!(1));
+        self.answer(old).expect("it is handed over");
+        let new = self.socket();
+        self.hold_on(new, &guest);
+        (old, new, guest)
+    }
+
     /// Holds a connect on a WebSocket.
     pub(crate) fn hold_on(&mut self, link: LinkId, visitor: &Visitor) {
         self.tell(link, &connect(visitor));

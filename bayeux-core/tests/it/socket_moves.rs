@@ -67,11 +67,7 @@ fn nor_does_what_waited_behind_it() {
 fn nor_does_what_comes_later_on_a_socket_that_was_left() {
     for late in ["/meta/connect", "/b"] {
         let mut bench = Bench::new();
-        let (old, guest) = bench.held_guest();
-        bench.publish("/a", json!(1));
-        bench.answer(old).unwrap();
-        let new = bench.socket();
-        bench.hold_on(new, &guest);
+        let (old, new, guest) = bench.moved_guest();
         assert_eq!(bench.refusal(old), None, "a parcel is on its way");
         let late = if late == "/b" { publish(&guest, late, json!(0)) } else { connect(&guest) };
         bench.tell(old, &late);

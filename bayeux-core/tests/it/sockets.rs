@@ -200,11 +200,7 @@ fn what_a_lost_socket_did_not_deliver_comes_on_the_next_one() {
 #[test]
 fn what_comes_back_from_a_socket_goes_to_the_one_that_the_session_is_on() {
     let mut bench = Bench::new();
-    let (old, guest) = bench.held_guest();
-    bench.publish("/a", json!(1));
-    bench.answer(old).unwrap();
-    let new = bench.socket();
-    bench.hold_on(new, &guest);
+    let (old, new, _) = bench.moved_guest();
     bench.input(Input::Close { link: old });
     assert_eq!(data(&bench.take(new)), [json!(1)]);
 }
