@@ -39,6 +39,8 @@ pub(super) struct Account {
     /// The last time that anything happened that may have moved its end.
     pub(super) stirred: Time,
     pub(super) questions: usize,
+    /// Where its client has spoken last, with a connect or on a socket.
+    pub(super) place: Option<LinkId>,
     /// The shortest and the longest pause between connects that its client has asked for.
     pub(super) pauses: Option<(Duration, Duration)>,
     /// Whether the client was told to poll, and whether it has to be told that it need not.
@@ -82,9 +84,12 @@ pub(super) struct LinkAccount {
     pub(super) superseded: bool,
     /// Whether a payload of the socket is being dealt with.
     pub(super) busy: bool,
-    /// When its latest payload came, and the one before it.
+    /// Who has last spoken on it.
+    pub(super) session: Option<SessionId>,
+    /// Whether a connect has come on it among other messages.
+    pub(super) mixed: bool,
+    /// When its latest payload came that was not too late.
     pub(super) heard: Time,
-    pub(super) heard_before: Time,
     /// When anything last happened to it.
     pub(super) stirred: Time,
     /// Whether it was pinged since it was last heard.
@@ -105,8 +110,9 @@ impl LinkAccount {
             closed: false,
             superseded: false,
             busy: false,
+            session: None,
+            mixed: false,
             heard: now,
-            heard_before: now,
             stirred: now,
             pinged: false,
             lost: None,
@@ -146,6 +152,7 @@ impl Account {
             quiet: since,
             stirred: now,
             questions: 0,
+            place: None,
             pauses: None,
             polls: false,
             advise: false,

@@ -88,10 +88,8 @@ impl Ledger {
             // What has come since the machine decided has come too late.
             return Ok(());
         }
-        // What comes on a socket that its session has left is dropped, and is no sign of life.
-        let heard = if open.busy { open.heard_before } else { open.heard };
-        if now < heard + idle {
-            return violation("pinged", format!("{link:?} was heard at {heard}"));
+        if now < open.heard + idle {
+            return violation("pinged", format!("{link:?} was heard at {}", open.heard));
         }
         // A peer whose connect was held was there; one without a session need not be pinged.
         let engaged = open.lost == Some(now) && open.heard >= self.steady;

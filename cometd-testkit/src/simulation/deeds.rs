@@ -206,7 +206,7 @@ impl World {
     /// session cannot end before.
     fn is_surely_bound(&self, client: &Client) -> bool {
         let faults = [Fault::Delay, Fault::LatePoll, Fault::LateTick];
-        let is_prompt = !self.no_news && faults.into_iter().all(|fault| self.rate(fault) == 0);
+        let is_prompt = !self.is_real && faults.into_iter().all(|fault| self.rate(fault) == 0);
         let is_idle = client.pending.values().all(|it| it.what == What::Connect);
         let is_connected = client.connecting.is_some() && is_idle && !self.watches();
         let session = client.session.as_ref();

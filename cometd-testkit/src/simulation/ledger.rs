@@ -98,12 +98,17 @@ impl Ledger {
     /// A payload goes in.
     pub(super) fn receives(&mut self, link: LinkId, payload: &[Request], now: Time) {
         let is_connect = |it: &Request| matches!(it.kind, RequestKind::Connect { .. });
+        let late = self.is_left(link);
+        let mixed = payload.len() > 1 && payload.iter().any(is_connect);
         let mut is_socket = false;
         if let Some(open) = self.links.get_mut(&link) {
             is_socket = open.is_socket;
-            open.heard_before = open.heard;
-            (open.heard, open.stirred, open.pinged) = (now, now, false);
             open.busy = is_socket;
+            open.mixed |= mixed;
+            if !late {
+                (open.heard, open.stirred, open.pinged) = (now, now, false);
+                open.session = payload.iter().find_map(|it| it.client).or(open.session);
+            }
         }
         for request in payload {
             let Some(session) = request.client else { continue };
@@ -114,12 +119,14 @@ impl Ledger {
             }
             let Some(account) = self.accounts.get_mut(&session) else { continue };
             account.stirred = now;
+            if !late && (is_socket || is_connect(request)) {
+                account.place = Some(link);
+            }
             match &request.kind {
                 RequestKind::Connect { advice } => {
-                    advice
-                        .and_then(|it| it.interval)
-                        .into_iter()
-                        .for_each(|it| account.asks_for(it));
+                    if let Some(pause) = advice.and_then(|it| it.interval) {
+                        account.asks_for(pause);
+                    }
                 }
                 _ => account.used.1 = now,
             }
@@ -128,6 +135,14 @@ impl Ledger {
                 account.payloads.insert(link, None);
             }
         }
+    }
+
+    /// Whether the session that has spoken on a socket has gone on elsewhere. What comes on such a
+    /// socket is dropped, and is no sign of life.
+    fn is_left(&self, link: LinkId) -> bool {
+        let open = self.links.get(&link).filter(|open| open.is_socket);
+        let account = open.and_then(|open| self.accounts.get(&open.session?));
+        account.is_some_and(|account| account.place.is_some_and(|place| place != link))
     }
 
     /// A question about a message of this session was asked, or is not open any more.
@@ -219,7 +234,7 @@ impl Ledger {
             }
             return violation("only-subscribed", format!("{numbers:?} are nobody's"));
         };
-        let (is_socket, heard) = (open.is_socket, open.heard);
+        let (is_socket, heard, mixed) = (open.is_socket, open.heard, open.mixed);
         self.check_places(session, (link, parcel), since)?;
         let config = &self.config;
         let Some(account) = self.accounts.get_mut(&session) else {
@@ -231,11 +246,10 @@ impl Ledger {
         let connect = parcel.replies.iter().find(connects);
         if let Some(reply) = connect {
             account.polls = reply.advice.is_some_and(|it| it.multiple_clients);
-            // A connect among other messages may have been decided about long before.
-            let alone = parcel.replies.len() == 1;
             if reply.advice.is_some() {
                 account.advise = false;
-            } else if alone && std::mem::take(&mut account.advise) {
+            } else if !mixed && std::mem::take(&mut account.advise) {
+                // (A connect among other messages may have been decided about long before.)
                 return violation("places", format!("{session:?} goes on to poll"));
             }
         }

@@ -45,10 +45,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Whether the client will see what the server sends now. From a network that gives `no_news`
+    /// Whether the client will see what the server sends now. Over a network that `is_real`
     /// something may come that was handed over before the server knew that the connection was gone.
-    pub(super) fn listens(&self, no_news: bool) -> bool {
-        self.client_open && !self.dead && !(no_news && self.told_gone)
+    pub(super) fn listens(&self, is_real: bool) -> bool {
+        self.client_open && !self.dead && !(is_real && self.told_gone)
     }
 
     /// A text is sent; its number.

@@ -151,7 +151,7 @@ impl World {
         if ends {
             (line.server_open, line.told_gone) = (false, true);
             line.breaks = None;
-            let unknown = self.no_news && line.is_socket;
+            let unknown = self.is_real && line.is_socket;
             if unknown || (self.pieces && line.is_torn(self.now)) {
                 // The rest may be more than was sent: the server may wait for room.
                 self.record.may_lose(line.client);
@@ -245,7 +245,7 @@ impl World {
     fn carry_response(&mut self, link: LinkId, status: u16, cookie: Option<String>, body: String) {
         let Some(line) = self.lines.get(&link) else { return };
         let draw = self.seed.about(&line.key).then(7);
-        let (client, listens) = (line.client, line.listens(self.no_news));
+        let (client, listens) = (line.client, line.listens(self.is_real));
         if !listens {
             self.lose(client, &body);
             return self.take_now(link);
@@ -275,7 +275,7 @@ impl World {
 
     /// When the network will have taken something that the server sends now.
     fn writing(&mut self, client: usize, draw: Draw) -> Time {
-        let stalled = self.clients.get(&client).filter(|_| !self.no_news);
+        let stalled = self.clients.get(&client).filter(|_| !self.is_real);
         let stalled = stalled.map_or(Time::ZERO, |client| client.stalled);
         let slow = self.strikes(Fault::Slow, draw);
         let write = if slow { draw.then(3).up_to_millis(1_500) } else { Duration::ZERO };
@@ -288,7 +288,7 @@ impl World {
         if let Some(rest) = &mut line.breaks {
             return rest.push(text);
         }
-        let (client, listens) = (line.client, line.listens(self.no_news));
+        let (client, listens) = (line.client, line.listens(self.is_real));
         let draw = self.seed.about(&line.key).then(100 + number);
         if listens && self.strikes(Fault::SwallowResponse, draw) {
             self.trace.note(self.now, format_args!("net c{client} socket is dead"));

@@ -61,7 +61,7 @@ impl World {
 
     /// A time that costs nothing if it is virtual.
     fn unless_real(&self, time: Duration) -> Duration {
-        if self.no_news { time / 7 } else { time }
+        if self.is_real { time / 7 } else { time }
     }
 
     /// Whether the run stays in an earlier part, since something is not yet as it must become.

@@ -50,7 +50,7 @@ pub struct World {
     /// Whether what the server hands over at once may come in several texts of a socket.
     pub(super) pieces: bool,
     /// Whether nobody says what the network has taken, and time is real.
-    pub(super) no_news: bool,
+    pub(super) is_real: bool,
     pub(super) record: Record,
     pub(super) trace: Trace,
     pub(super) coverage: Coverage,
@@ -189,7 +189,7 @@ impl World {
             lines: BTreeMap::new(),
             links: 0,
             pieces: false,
-            no_news: false,
+            is_real: false,
             record,
             trace: Trace::new(keep_trace),
             coverage: Coverage::default(),
@@ -247,8 +247,8 @@ impl World {
 
     /// The network is one of which nobody knows what it has taken, but that it takes all it can; and
     /// time is real.
-    pub fn expect_no_news(&mut self) {
-        (self.pieces, self.no_news) = (true, true);
+    pub fn over_real_sockets(&mut self) {
+        (self.pieces, self.is_real) = (true, true);
     }
 
     /// The next thing that reaches the server, now.
@@ -333,7 +333,7 @@ impl World {
 
     pub(super) fn rate(&self, fault: Fault) -> u64 {
         // What the server has sent that is still there nobody can take from it.
-        let impossible = self.no_news && matches!(fault, Fault::LoseResponse | Fault::Slow);
+        let impossible = self.is_real && matches!(fault, Fault::LoseResponse | Fault::Slow);
         if self.part == Part::Storm && !impossible { self.faults.get(fault) } else { 0 }
     }
 

@@ -91,7 +91,7 @@ pub fn run_over(
     keep_trace: bool,
 ) -> Result<Outcome, ScriptError> {
     let mut world = World::new(script, true, keep_trace)?;
-    world.expect_no_news();
+    world.over_real_sockets();
     let mut remote = Remote::new(script, adapter)?;
     let driven = catch_unwind(AssertUnwindSafe(|| drive(&mut world, &mut remote)));
     Ok(outcome(&mut world, driven))
