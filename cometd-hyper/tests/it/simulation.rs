@@ -57,6 +57,7 @@ impl Spawner for Tasks {
         self.0.spawn(task);
     }
 
+    /// What the simulated application sleeps with; no test waits for it.
     fn sleep(&self, duration: Duration) -> Task {
         Box::pin(async move { tokio::time::sleep(duration).await })
     }

@@ -175,7 +175,8 @@ struct Total {
 
 fn many(options: &Options) -> Result<u8, Trouble> {
     if options.first.checked_add(options.seeds).is_none() {
-        return Err(Trouble::Senseless("there are not so many seeds".to_owned()));
+        let what = format!("--first and --seeds go beyond the last seed, which is {}", u64::MAX);
+        return Err(Trouble::Senseless(what));
     }
     let bar = ProgressBar::new(options.seeds);
     let style = "{bar:40} {pos}/{len} seeds, {per_sec}, {eta} to go {msg}";

@@ -227,15 +227,15 @@ impl Front {
             return Err(Violation::new("progress", "tasks wake each other for ever"));
         }
         let reports = self.sim.take_reports();
+        if let Some(panic) = self.sim.panics().pop() {
+            return Err(Violation::new("no-panic", panic));
+        }
         let strict = self.strict && self.sim.now() >= self.excused;
         if let (true, Some(report)) = (strict, reports.first()) {
             return Err(Violation::new("no-report", report.clone()));
         }
         self.outbox.lock().notes.extend(reports.into_iter().map(|it| format!("report: {it}")));
-        match self.sim.panics().pop() {
-            Some(panic) => Err(Violation::new("no-panic", panic)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The world's time that is the server's `at`.

@@ -141,11 +141,15 @@ impl<A: Application> Simulation<A> {
         self
     }
 
-    /// Lets each client say this about itself in its handshakes (`ext`, an object); clients are numbered
-    /// from zero.
+    /// Lets each client say this about itself in its handshakes (`ext`, an object; all else is a
+    /// failure); clients are numbered from zero.
     #[must_use]
     pub fn handshake_ext(mut self, ext: impl Fn(usize) -> Value + Send + Sync + 'static) -> Self {
-        self.ext = Ext(Arc::new(move |client| Some(ext(client))));
+        self.ext = Ext(Arc::new(move |client| {
+            let ext = ext(client);
+            assert!(ext.is_object(), "a handshake's ext is an object, not {ext}");
+            Some(ext)
+        }));
         self
     }
 

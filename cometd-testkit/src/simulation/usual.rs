@@ -147,10 +147,8 @@ impl Usual {
         outbox: &Outbox,
     ) -> Result<Self, ScriptError> {
         if script.config()?.limits.channels < CHANNELS {
-            return Err(ScriptError::new(
-                "the application needs eight channels",
-                "limits.channels",
-            ));
+            let what = "the application itself needs eight channels, so that there have to be more";
+            return Err(ScriptError::new(what, "limits.channels"));
         }
         Ok(Self {
             seed: script.seed,

@@ -74,6 +74,8 @@ fn clients_bring_along_what_the_application_wants() {
     let said = failure(|| simulated(guarded).seeds(0..1).run());
     assert!(said.contains("convergence") && said.contains("403:token:handshake_denied"), "{said}");
     simulated(guarded).handshake_ext(|_| json!({ "token": "secret" })).run();
+    let said = failure(|| simulated(guarded).handshake_ext(|_| json!("secret")).run());
+    assert!(said.contains("a handshake's ext is an object"), "{said}");
 }
 
 #[test]
