@@ -11,6 +11,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "adapter")]
+pub mod adapter;
 mod channel;
 mod codec;
 mod config;

@@ -24,20 +24,17 @@
 //! With the feature `metrics` the server's figures go to the `metrics` facade:
 //! [`bayeux_core::front::Metrics`](bayeux_core::front).
 
-mod body;
-mod frames;
-mod read;
 mod runtime;
 mod server;
-mod service;
-mod upgrade;
 
 pub use bayeux_core;
+pub use bayeux_core::adapter::{
+    BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedService, Secured,
+    ServeOptions,
+};
 pub use bayeux_core::front::Bayeux;
-pub use body::CometdBody;
-pub use runtime::start;
-pub use server::{ServeOptions, serve, serve_with};
-pub use service::{BoxError, CometdLayer, CometdService, MountedService};
+pub use runtime::{Tokio, start};
+pub use server::{serve, serve_with};
 
 /// The README's examples, compiled and run with the tests.
 #[cfg(doctest)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Task};
+use bayeux_core::adapter::{OsEntropy, log};
+use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -18,18 +19,12 @@ use tokio::time::Instant;
 ///
 /// Outside a tokio runtime.
 pub fn start(builder: Builder) -> Result<Bayeux, ConfigError> {
-    let epoch = Instant::now();
-    let runtime = Tokio { epoch, handle: Handle::current() };
-    let bayeux = builder.build(Arc::new(runtime))?;
-    tokio::spawn(
-        bayeux.drive(move |at| {
-            tokio::time::sleep_until(epoch + Duration::from_micros(at.as_micros()))
-        }),
-    );
-    Ok(bayeux)
+    builder.build(Arc::new(Tokio { epoch: Instant::now(), handle: Handle::current() }))
 }
 
-struct Tokio {
+/// Tokio, as what servers run on.
+#[derive(Clone, Debug)]
+pub struct Tokio {
     epoch: Instant,
     handle: Handle,
 }
@@ -45,32 +40,19 @@ impl Runtime for Tokio {
         WallTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn sleep_until(&self, at: Time) -> Sleep {
+        Box::pin(tokio::time::sleep_until(self.epoch + Duration::from_micros(at.as_micros())))
+    }
+
     fn spawn(&self, task: Task) {
         self.handle.spawn(task);
     }
 
     fn entropy(&self) -> Box<dyn Entropy> {
-        Box::new(Os)
+        Box::new(OsEntropy)
     }
 
     fn report(&self, report: Report<'_>) {
-        match report {
-            // Clients can cause these at will. The error quotes what they sent.
-            Report::DataRefused { error, .. } => {
-                tracing::warn!(target: "bayeux", "{report}");
-                tracing::trace!(target: "bayeux", "what it cannot read: {error}");
-            }
-            _ => tracing::error!(target: "bayeux", "{report}"),
-        }
-    }
-}
-
-/// The operating system's generator.
-struct Os;
-
-impl Entropy for Os {
-    fn fill(&mut self, out: &mut [u8]) {
-        // Without randomness no session id is safe; there is nothing sensible to go on with.
-        getrandom::fill(out).expect("the operating system gives no random numbers");
+        log(&report);
     }
 }

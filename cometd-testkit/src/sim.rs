@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Task};
+use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 
 use random::Random;
@@ -77,11 +77,7 @@ impl Sim {
     ///
     /// When the options do not make sense.
     pub fn start(&self, builder: Builder) -> Result<Bayeux, ConfigError> {
-        let bayeux = builder.build(Arc::new(self.clone()))?;
-        let sim = self.clone();
-        let drive = bayeux.drive(move |at| sim.sleep_until(at));
-        self.spawn(drive);
-        Ok(bayeux)
+        builder.build(Arc::new(self.clone()))
     }
 
     /// The virtual time.
@@ -292,6 +288,10 @@ impl Runtime for Sim {
 
     fn wall(&self) -> WallTime {
         WallTime::from_millis(EPOCH_MILLIS + self.now().as_micros() / 1_000)
+    }
+
+    fn sleep_until(&self, at: Time) -> Sleep {
+        Box::pin(Self::sleep_until(self, at))
     }
 
     fn spawn(&self, task: Task) {

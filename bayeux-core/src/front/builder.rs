@@ -1,9 +1,11 @@
 //! [`Builder`]: how a server is put together.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use std::sync::Mutex;
 
+use super::drive::Driver;
 use super::policy::{self, Policy};
 use super::runtime::Runtime;
 use super::state::State;
@@ -58,8 +60,8 @@ impl Builder {
         self
     }
 
-    /// Makes the server on `runtime`. Somebody has to run [`Bayeux::drive`] on it; the adapters'
-    /// own constructors do.
+    /// Makes the server on `runtime`, which from here on has a task of it: the one that sleeps until
+    /// something is due, and ends when the last handle on the server is gone.
     ///
     /// # Errors
     ///
@@ -81,7 +83,9 @@ impl Builder {
         let mut state = State::new(server);
         state.policy = policy;
         let shared = Shared { state: Mutex::new(state), runtime, mapper, decoder, config };
-        Ok(Bayeux { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        shared.runtime.spawn(Box::pin(Driver::new(&shared)));
+        Ok(Bayeux { shared })
     }
 }
 

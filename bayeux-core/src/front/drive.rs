@@ -1,44 +1,37 @@
-//! [`Bayeux::drive`]: one timer for the whole server.
+//! [`Driver`]: one timer for the whole server.
 
-use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::sync::PoisonError;
 
+use super::runtime::Sleep;
 use super::state::register;
 use super::{Bayeux, Shared};
 use crate::server::Input;
 use crate::time::Time;
 
-impl Bayeux {
-    /// A future that gives the server its time. It must be run on the runtime for as long as the
-    /// server lives; it ends when the last handle on the server is gone, of which it is none.
-    ///
-    /// `sleep_until` makes a future that is ready at that time of [`Runtime::now`](super::Runtime).
-    /// There is one such sleep at a time, whatever the number of sessions.
-    pub fn drive<F>(
-        &self,
-        sleep_until: impl Fn(Time) -> F + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let mut driver = Driver { shared: Arc::downgrade(&self.shared), sleep: None, sleep_until };
-        poll_fn(move |cx| driver.poll(cx))
+/// Gives the server its time: sleeps until something is due, and says so. There is one for each
+/// server, and one sleep at a time, whatever the number of sessions.
+///
+/// It is no handle on the server, and ends when the last one is gone.
+pub(super) struct Driver {
+    shared: Weak<Shared>,
+    sleep: Option<(Time, Sleep)>,
+}
+
+impl Driver {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::downgrade(shared), sleep: None }
     }
 }
 
-struct Driver<S, F> {
-    shared: Weak<Shared>,
-    sleep: Option<(Time, Pin<Box<F>>)>,
-    sleep_until: S,
-}
+impl Future for Driver {
+    type Output = ();
 
-impl<S: Fn(Time) -> F, F: Future<Output = ()>> Driver<S, F> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(shared) = self.shared.upgrade() else { return Poll::Ready(()) };
         let bayeux = Bayeux { shared };
         loop {
@@ -52,7 +45,7 @@ impl<S: Fn(Time) -> F, F: Future<Output = ()>> Driver<S, F> {
             };
             drop(replaced);
             if self.sleep.as_ref().map(|(until, _)| *until) != due {
-                self.sleep = due.map(|until| (until, Box::pin((self.sleep_until)(until))));
+                self.sleep = due.map(|until| (until, bayeux.shared.runtime.sleep_until(until)));
             }
             let Some((_, sleep)) = &mut self.sleep else { return Poll::Pending };
             if sleep.as_mut().poll(cx).is_pending() {

@@ -37,7 +37,8 @@ impl<T> Future for Guarded<T> {
     }
 }
 
-pub(super) fn message(panic: &(dyn core::any::Any + Send)) -> String {
+/// What a panic says.
+pub(crate) fn message(panic: &(dyn core::any::Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text.to_string(),
         (_, Some(text)) => text.clone(),

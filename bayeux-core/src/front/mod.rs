@@ -20,8 +20,8 @@
 //! | end | [`Bayeux::drain`] |
 //!
 //! A [`Bayeux`] is a cheap handle on a server: the machine behind a lock. The adapters feed it HTTP
-//! requests ([`Bayeux::exchange`]), WebSockets ([`Bayeux::socket`]) and time ([`Bayeux::drive`]); what it needs from a runtime is a
-//! [`Runtime`]. This is the only concurrent code of the project, written once for all adapters.
+//! requests ([`Bayeux::exchange`]) and WebSockets ([`Bayeux::socket`]); what it needs from a runtime,
+//! time above all, is a [`Runtime`]. This is the only concurrent code of the project, written once for all adapters.
 //!
 //! The house rules of this module: the application's code never runs under the lock; wakers are
 //! woken after it is released; the clock is read under it; nothing is awaited, encoded or parsed
@@ -32,8 +32,7 @@
 //! Dropping the future of [`Bayeux::exchange`] means that the client is gone (this is how hyper
 //! says so), and dropping a [`Socket`] that its connection is lost. Handlers that have started do not
 //! notice: they are polled to their end, or dropped when they take longer than `question_timeout`
-//! (handlers of events and remote calls are not). [`Bayeux::drive`] must run
-//! for as long as the server lives: without it nothing times out. Dropping the future of
+//! (handlers of events and remote calls are not). Dropping the future of
 //! [`Bayeux::local_session`] gives the session up; what another method of a [`LocalSession`] asks
 //! for is asked in any case, once its future was polled. Dropping any other future of this module
 //! does nothing but to stop waiting.
@@ -95,10 +94,11 @@ mod thinking;
 mod trace;
 mod turn;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::task::Poll;
 use core::time::Duration;
 use std::sync::Mutex;
@@ -117,6 +117,8 @@ pub use error::Error;
 pub use exchange::Receipt;
 pub use extension::{ClientMessage, Extension, ExtensionId, ServerMessage};
 pub use figures::FrontStats;
+#[cfg(feature = "adapter")]
+pub(crate) use guard::message as panic_message;
 pub use listener::{Flow, Incoming, IntoFlow, ListenerId};
 pub use local::LocalSession;
 #[cfg(feature = "metrics")]
@@ -126,7 +128,7 @@ pub use policy::{
     CreateRequest, HandshakeRequest, NewSession, Policy, PublishRequest, SubscribeRequest,
 };
 pub use registered::HandlerId;
-pub use runtime::{Report, Runtime, Task};
+pub use runtime::{Report, Runtime, Sleep, Task};
 pub use service::ServiceMessage;
 pub use session::{Batch, Session};
 pub use socket::{Broken, Frames, Received, Sending, Socket};
@@ -237,6 +239,18 @@ impl Bayeux {
             Poll::Pending
         })
         .await;
+    }
+
+    /// A future that is ready after `duration`, in the time of the server's [`Runtime`]: in a
+    /// simulation that is virtual time. Dropping it stops the sleep.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.shared.runtime.sleep_until(self.now() + duration)
+    }
+
+    /// Runs `future` as a task of the server's [`Runtime`]; nobody has to wait for it. What it
+    /// panics with is the runtime's matter.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.shared.runtime.spawn(Box::pin(future));
     }
 
     pub(crate) fn now(&self) -> Time {

@@ -11,7 +11,11 @@ use crate::time::{Time, WallTime};
 /// A future that somebody else runs to its end.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A clock, a place for tasks, a source of randomness, and somewhere to write what went wrong.
+/// A future that is ready at a certain time, and can be dropped before.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// A clock that can be slept by, a place for tasks, a source of randomness, and somewhere to write
+/// what went wrong.
 ///
 /// The adapters implement this for their runtime; the testkit implements it with virtual time and a
 /// seeded executor.
@@ -21,6 +25,9 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// What the wall clock says, for clients that want to know; nothing is measured with it.
     fn wall(&self) -> WallTime;
+
+    /// A future that is ready when [`now`](Self::now) is at least `at`; a little later is no harm.
+    fn sleep_until(&self, at: Time) -> Sleep;
 
     /// Runs `task` to its end, whoever waits for it.
     fn spawn(&self, task: Task);

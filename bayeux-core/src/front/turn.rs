@@ -10,7 +10,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::Future;
 use core::panic::AssertUnwindSafe;
 use core::pin::pin;
 use core::task::{Poll, Waker};
@@ -379,10 +378,6 @@ impl Bayeux {
                 Flow::Continue
             }
         }
-    }
-
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.runtime.spawn(Box::pin(task));
     }
 
     pub(super) fn report(&self, report: Report<'_>) {

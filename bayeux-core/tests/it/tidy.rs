@@ -12,6 +12,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("http", &["crate::server", "crate::front", "std::thread", "std::time"]),
     ("ws", &["crate::server", "crate::front", "std::thread", "std::time"]),
     ("front", &["tokio", "async_io", "hyper", "std::thread", "std::time", "std::net"]),
+    ("adapter", &["tokio", "async_io", "smol", "crate::server", "crate::codec", "std::thread"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -32,6 +33,16 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+/// What the adapters have in common has dependencies of its own: nothing else may need it.
+#[test]
+fn only_adapters_use_what_they_have_in_common() {
+    let adapter = src().join("adapter");
+    for path in sources(&src()).into_iter().filter(|path| !path.starts_with(&adapter)) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("crate::adapter"), "{}", path.display());
+    }
+}
+
 #[test]
 fn arrows_point_down() {
     for (module, words) in FORBIDDEN {
@@ -48,11 +59,12 @@ fn arrows_point_down() {
 }
 
 /// A subscriber is code of the application, and must not be called under the lock. `trace` sees to
-/// that, so nobody else in the front logs.
+/// that, so nobody else in the front logs. What the adapters have in common never has the lock.
 #[test]
 fn only_the_trace_module_logs() {
-    let trace = src().join("front/trace");
-    for path in sources(&src()).into_iter().filter(|path| !path.starts_with(&trace)) {
+    let (trace, adapter) = (src().join("front/trace"), src().join("adapter"));
+    let logs = |path: &PathBuf| path.starts_with(&trace) || path.starts_with(&adapter);
+    for path in sources(&src()).into_iter().filter(|path| !logs(path)) {
         let text = fs::read_to_string(&path).unwrap();
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in code {

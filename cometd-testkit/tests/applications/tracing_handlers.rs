@@ -6,7 +6,7 @@ use std::time::Duration;
 use bayeux_core::front::{
     Authorization, AuthorizeRequest, Bayeux, Builder, Call, Caller, ClientMessage, CreateRequest,
     Error, Extension, HandshakeRequest, Incoming, Policy, PublishRequest, Report, Runtime,
-    ServerMessage, ServiceMessage, SubscribeRequest, Task,
+    ServerMessage, ServiceMessage, Sleep, SubscribeRequest, Task,
 };
 use bayeux_core::{Entropy, SessionId, Time, Verdict, WallTime};
 use cometd_testkit::sim::Sim;
@@ -28,6 +28,10 @@ impl Runtime for Reporting {
         self.0.wall()
     }
 
+    fn sleep_until(&self, at: Time) -> Sleep {
+        Runtime::sleep_until(&self.0, at)
+    }
+
     fn spawn(&self, task: Task) {
         Runtime::spawn(&self.0, task);
     }
@@ -44,8 +48,6 @@ impl Runtime for Reporting {
 fn world(builder: Builder) -> (Sim, Bayeux) {
     let sim = Sim::new(3);
     let bayeux = builder.build(Arc::new(Reporting(sim.clone()))).unwrap();
-    let sleeper = sim.clone();
-    sim.spawn(bayeux.drive(move |at| sleeper.sleep_until(at)));
     (sim, bayeux)
 }
 

@@ -1,28 +1,30 @@
 //! [`CometdService`] and [`CometdLayer`]: the server as a tower service.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use core::convert::Infallible;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
 
-use bayeux_core::front::{Bayeux, Receipt};
-use bayeux_core::http::{Exchange, Plan};
+use ::http::{Request, Response, StatusCode, header};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Either;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::body::CometdBody;
-use crate::read::{ReadError, discard, read};
-use crate::upgrade::{mark, upgrade};
+use super::body::CometdBody;
+use super::read::{ReadError, discard, read};
+use super::upgrade::{mark, upgrade};
+use crate::front::{Bayeux, Receipt};
+use crate::http::{Exchange, Plan};
 
 /// Any error that can be sent between threads.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn core::error::Error + Send + Sync>;
 
 /// The time that a request's body may take to arrive, unless it is set otherwise.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -95,13 +97,13 @@ where
         Plan::Answer(response) => {
             // A client that asks first has not sent its body, and shall not be told to.
             if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
-                discard(Box::pin(body)).await;
+                discard(&bayeux, Box::pin(body)).await;
             }
             return Err(response);
         }
     };
     let read = match exchange.read_limit() {
-        Some(limit) => read(body, limit, body_timeout).await,
+        Some(limit) => read(&bayeux, body, limit, body_timeout).await,
         None => Ok(Bytes::new()),
     };
     let body = read.map_err(|error| refuse(&exchange, error))?;

@@ -1,13 +1,14 @@
 //! [`CometdBody`]: a response body that says whether it was taken.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use core::convert::Infallible;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::{fmt, mem};
 
-use bayeux_core::front::Receipt;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+
+use crate::front::Receipt;
 
 /// The body of a response: one piece of data.
 ///
@@ -19,7 +20,7 @@ pub struct CometdBody {
 }
 
 impl CometdBody {
-    pub(crate) fn new(data: Bytes, receipt: Option<Receipt>) -> Self {
+    pub(super) fn new(data: Bytes, receipt: Option<Receipt>) -> Self {
         Self { data, receipt }
     }
 }
@@ -35,7 +36,7 @@ impl Body for CometdBody {
         if let Some(receipt) = self.receipt.take() {
             receipt.delivered();
         }
-        let data = std::mem::take(&mut self.data);
+        let data = mem::take(&mut self.data);
         Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
     }
 

@@ -1,11 +1,15 @@
 //! Reading a request's body, within its bounds of size and time.
 
-use std::time::Duration;
+use alloc::boxed::Box;
+use core::mem;
+use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+
+use super::timer::within;
+use crate::front::Bayeux;
 
 /// What is read of a refused body, so that its sender gets to see why it was refused: closing a
 /// connection with unread bytes resets it, and takes the response along (RFC 9112 §9.6). What is
@@ -19,7 +23,7 @@ const LINGER_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a body was not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ReadError {
+pub(super) enum ReadError {
     /// It is longer than it may be.
     TooLarge,
     /// It took longer than it may.
@@ -29,16 +33,21 @@ pub(crate) enum ReadError {
 }
 
 /// Reads all of `body`.
-pub(crate) async fn read<B>(body: B, limit: usize, time: Duration) -> Result<Bytes, ReadError>
+pub(super) async fn read<B>(
+    bayeux: &Bayeux,
+    body: B,
+    limit: usize,
+    time: Duration,
+) -> Result<Bytes, ReadError>
 where
     B: Body + Send + 'static,
     B::Data: Send,
 {
     let mut body = Box::pin(body);
-    let reading = timeout(time, collect(&mut body, limit));
+    let reading = within(bayeux, time, collect(&mut body, limit));
     let read = reading.await.unwrap_or(Err(ReadError::TooSlow));
     if read == Err(ReadError::TooLarge) {
-        discard(body).await;
+        discard(bayeux, body).await;
     }
     read
 }
@@ -58,7 +67,7 @@ async fn collect<B: Body + Unpin>(body: &mut B, limit: usize) -> Result<Bytes, R
             first = data;
         } else {
             if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
+                all.extend_from_slice(&mem::take(&mut first));
             }
             all.extend_from_slice(&data);
         }
@@ -67,15 +76,15 @@ async fn collect<B: Body + Unpin>(body: &mut B, limit: usize) -> Result<Bytes, R
 }
 
 /// Reads the rest of a refused body and forgets it, within bounds of its own.
-pub(crate) async fn discard<B: Body + Unpin>(mut body: B) {
+pub(super) async fn discard<B: Body + Unpin>(bayeux: &Bayeux, mut body: B) {
     let reading = async {
         let mut read = 0;
-        while let Ok(Some(Ok(frame))) = timeout(LINGER_PAUSE, body.frame()).await {
+        while let Some(Some(Ok(frame))) = within(bayeux, LINGER_PAUSE, body.frame()).await {
             read += frame.data_ref().map_or(0, bytes::Buf::remaining);
             if read > LINGER_BYTES {
                 return;
             }
         }
     };
-    let _ = timeout(LINGER_TIME, reading).await;
+    within(bayeux, LINGER_TIME, reading).await;
 }

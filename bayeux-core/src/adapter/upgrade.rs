@@ -1,33 +1,25 @@
 //! From an accepted upgrade to a task that serves the WebSocket.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use alloc::sync::Arc;
 
-use bayeux_core::front::Bayeux;
-use bayeux_core::ws::{ExtendedConnect, Upgrade};
+use ::http::{Method, Response, StatusCode, request};
 use bytes::Bytes;
-use http::{Method, Response, StatusCode, request};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::frames::Wire;
+use super::connections::Place;
+use super::frames::Wire;
+use super::hosted::{contained, hosted};
+use crate::front::Bayeux;
+use crate::ws::{ExtendedConnect, Upgrade};
 
-/// A WebSocket's task.
-pub(crate) type SocketTask = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Who runs the WebSockets of a connection; in the extensions of its requests. Without it they are
-/// tasks of the runtime that nobody waits for.
+/// The place of a connection, in the extensions of its requests: its WebSockets keep it. Without it
+/// they are tasks of the runtime that nobody waits for.
 #[derive(Clone)]
-pub(crate) struct Host {
-    pub(crate) tasks: mpsc::UnboundedSender<SocketTask>,
-    /// The connection's place among those that there may be, which its sockets keep.
-    pub(crate) place: Arc<OwnedSemaphorePermit>,
-}
+pub(super) struct Host(pub(super) Arc<Place>);
 
 /// Marks a `CONNECT` that asks for a WebSocket over HTTP/2, which HTTP's types alone do not show.
-pub(crate) fn mark(head: &mut request::Parts) {
+pub(super) fn mark(head: &mut request::Parts) {
     if head.method == Method::CONNECT
         && head.extensions.get::<Protocol>().is_some_and(|it| it.as_str() == "websocket")
     {
@@ -36,7 +28,7 @@ pub(crate) fn mark(head: &mut request::Parts) {
 }
 
 /// Starts to serve a WebSocket, as soon as the answer is out.
-pub(crate) fn upgrade(
+pub(super) fn upgrade(
     bayeux: Bayeux,
     mut head: request::Parts,
     upgrade: Upgrade,
@@ -48,11 +40,13 @@ pub(crate) fn upgrade(
         return response;
     };
     let host = head.extensions.remove::<Host>();
-    let place = host.as_ref().map(|host| Arc::clone(&host.place));
-    let max_message_size = upgrade.max_message_size();
+    let (max_message_size, server) = (upgrade.max_message_size(), bayeux.clone());
     let serving = async move {
         let socket = match on_upgrade.await {
-            Ok(io) => bayeux.socket(head, Wire::new(io, max_message_size)),
+            Ok(io) => {
+                let wire = Wire::new(io, bayeux.clone(), max_message_size);
+                bayeux.socket(head, wire)
+            }
             Err(error) => {
                 tracing::debug!(target: "bayeux", "the upgrade to a WebSocket failed: {error}");
                 return;
@@ -60,12 +54,10 @@ pub(crate) fn upgrade(
         };
         drop(bayeux);
         socket.await;
-        drop(place);
     };
     match host {
-        // If nobody receives it, the server has ended.
-        Some(host) => drop(host.tasks.send(Box::pin(serving))),
-        None => drop(tokio::spawn(serving)),
+        Some(Host(place)) => server.spawn(hosted(place, serving)),
+        None => server.spawn(contained(serving)),
     }
     upgrade.into_response()
 }

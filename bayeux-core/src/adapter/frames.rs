@@ -11,22 +11,23 @@
 //! answers go before texts that are not begun. And nothing is read while an answer is owed: a peer
 //! that does not take its pongs is not asked for more pings.
 
+use alloc::vec::Vec;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bayeux_core::front::{Broken, Frames, Received, Sending};
-use bayeux_core::ws::Close;
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf, Write};
 use hyper::upgrade::Upgraded;
-use tokio::time::Sleep;
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame, Utf8Bytes};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+use crate::front::{Bayeux, Broken, Frames, Received, Sending, Sleep};
+use crate::ws::Close;
 
 /// Room for what is read, eagerly allocated: every idle socket has it. A larger message needs more,
 /// and tungstenite keeps that for the next one.
@@ -44,8 +45,9 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// How many pieces of what nobody wants are read before others get their turn.
 const DISCARDED_AT_ONCE: usize = 64;
 
-pub(crate) struct Wire {
+pub(super) struct Wire {
     io: Upgraded,
+    bayeux: Bayeux,
     context: WebSocketContext,
     /// Frames, of which the first `written` bytes are out.
     out: Vec<u8>,
@@ -58,12 +60,12 @@ pub(crate) struct Wire {
 
 /// The end of a connection, within its time.
 struct Closing {
-    deadline: Pin<Box<Sleep>>,
+    deadline: Sleep,
     flushed: bool,
 }
 
 impl Wire {
-    pub(crate) fn new(io: Upgraded, max_message_size: usize) -> Self {
+    pub(super) fn new(io: Upgraded, bayeux: Bayeux, max_message_size: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             // Only control frames go here, which wait for the texts before them.
@@ -72,6 +74,7 @@ impl Wire {
             .max_frame_size(Some(max_message_size));
         Self {
             io,
+            bayeux,
             context: WebSocketContext::new(Role::Server, Some(config)),
             out: Vec::new(),
             written: 0,
@@ -190,10 +193,10 @@ impl Frames for Wire {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut closing = self.closing.take().unwrap_or_else(|| Closing {
-            deadline: Box::pin(tokio::time::sleep(CLOSE_TIME)),
-            flushed: false,
-        });
+        let mut closing = self
+            .closing
+            .take()
+            .unwrap_or_else(|| Closing { deadline: self.bayeux.sleep(CLOSE_TIME), flushed: false });
         if closing.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }

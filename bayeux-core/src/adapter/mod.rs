@@ -1,0 +1,42 @@
+//! What the adapters have in common: the [front](crate::front) on hyper's HTTP, on any runtime.
+//!
+//! hyper is a protocol library like this one: it brings no sockets, timers or threads, but takes
+//! them. So nearly all of an adapter can be written once, here, and an adapter adds what a runtime
+//! is: a [`Runtime`](crate::front::Runtime), streams, and where connections come from
+//! ([`Listener`]). Both adapters behave the same because they are the same.
+//!
+//! - [`serve`]: connections, from the first to the last: HTTP/1.1, HTTP/2 and WebSocket, with
+//!   time-outs, limits and an orderly end;
+//! - [`CometdLayer`]: puts the server under a path of any tower service, an axum router say;
+//! - [`CometdService`]: the server as a tower service on its own;
+//! - [`OsEntropy`], [`log`]: two parts of a `Runtime` that are the same on all of them.
+//!
+//! This is the one part of the crate with dependencies that are not the protocol's, so it is behind
+//! a feature of its own (`adapter`), and nothing else in the crate knows of it. It has no clock and
+//! no threads either: it sleeps and spawns by the server's `Runtime`.
+//!
+//! # Cancel safety
+//!
+//! Dropping the future of [`serve`] cuts off all connections. Dropping the future of a
+//! [`CometdService`]'s response means that the client is gone.
+
+mod body;
+mod connections;
+mod frames;
+mod hosted;
+mod io;
+mod listener;
+mod options;
+mod os;
+mod read;
+mod serve;
+mod service;
+mod timer;
+mod upgrade;
+
+pub use body::CometdBody;
+pub use listener::{Listener, Secured};
+pub use options::ServeOptions;
+pub use os::{OsEntropy, log};
+pub use serve::{NotFound, serve};
+pub use service::{BoxError, CometdLayer, CometdService, MountedService};
