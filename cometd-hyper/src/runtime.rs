@@ -41,7 +41,11 @@ impl Runtime for Tokio {
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {
-        Box::pin(tokio::time::sleep_until(self.epoch + Duration::from_micros(at.as_micros())))
+        match self.epoch.checked_add(Duration::from_micros(at.as_micros())) {
+            Some(at) => Box::pin(tokio::time::sleep_until(at)),
+            // The clock does not reach that far, so nobody waits for it.
+            None => Box::pin(std::future::pending()),
+        }
     }
 
     fn spawn(&self, task: Task) {

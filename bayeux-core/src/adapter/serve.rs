@@ -119,6 +119,9 @@ fn is_passing(error: &io::Error) -> bool {
 /// the responses that a peer can refuse to take without its connection stalling as a whole.
 const HTTP2_STREAMS: u32 = 100;
 
+/// As good as for ever.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// What all connections of a server have in common.
 struct Hosting<S> {
     bayeux: Bayeux,
@@ -139,13 +142,15 @@ where
     fn new(bayeux: Bayeux, others: S, options: ServeOptions) -> Self {
         let layer =
             CometdLayer::new(bayeux.clone()).path(&options.path).body_timeout(options.body_timeout);
+        // hyper adds it to a moment, which must not overflow.
+        let head_timeout = options.head_timeout.min(LONGEST);
         let mut http1 = http1::Builder::new();
-        http1.timer(Clock(bayeux.clone())).header_read_timeout(options.head_timeout);
+        http1.timer(Clock(bayeux.clone())).header_read_timeout(head_timeout);
         let mut http2 = http2::Builder::new(Tasks(bayeux.clone()));
         http2
             .timer(Clock(bayeux.clone()))
-            .keep_alive_interval(options.head_timeout)
-            .keep_alive_timeout(options.head_timeout)
+            .keep_alive_interval(head_timeout)
+            .keep_alive_timeout(head_timeout)
             .max_concurrent_streams(HTTP2_STREAMS)
             // WebSockets over HTTP/2 (RFC 8441).
             .enable_connect_protocol();

@@ -16,6 +16,7 @@
 //! | decide how a session begins | [`HandshakeRequest::session`], [`NewSession`] |
 //! | know who is here | [`Bayeux::sessions`], [`Session`], [`Session::set_attribute`] |
 //! | know what happens | [`Bayeux::on_event`], [`Session::on_removed`] |
+//! | wait, tell the time, in the server's own time | [`Bayeux::sleep`], [`Bayeux::wall`] |
 //! | know how much happens | [`Bayeux::stats`], [`Bayeux::figures`]; with the feature `metrics` also `Metrics` |
 //! | end | [`Bayeux::drain`] |
 //!
@@ -239,6 +240,11 @@ impl Bayeux {
             Poll::Pending
         })
         .await;
+    }
+
+    /// What the wall clock of the server's [`Runtime`] says: in a simulation that is virtual time.
+    pub fn wall(&self) -> WallTime {
+        self.shared.runtime.wall()
     }
 
     /// A future that is ready after `duration`, in the time of the server's [`Runtime`]: in a

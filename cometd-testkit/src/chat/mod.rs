@@ -12,6 +12,7 @@
 //! | `/service/history` | `{"room", "messages"}` for whoever subscribes to `/chat/ROOM` |
 //! | `/service/private` | `{"to", "text"}` in, `{"from", "to", "text", "time"}` out to both |
 
+mod options;
 mod page;
 mod policy;
 mod rooms;
@@ -23,12 +24,10 @@ use bayeux_core::{ConfigError, Event, Pattern};
 use serde::Deserialize;
 use serde_json::json;
 
-pub use page::{Asset, SECURITY_POLICY, asset};
+pub use options::Options;
+pub use page::respond;
 use policy::{ChatPolicy, User, user_of};
 use rooms::Rooms;
-
-/// Tells the time, in milliseconds since 1970.
-pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The longest message, in characters.
 const TEXT_LENGTH: usize = 2_000;
@@ -37,7 +36,6 @@ const TEXT_LENGTH: usize = 2_000;
 #[derive(Clone)]
 struct Chat {
     rooms: Arc<Mutex<Rooms>>,
-    clock: WallClock,
 }
 
 /// What clients send, in a room and in private.
@@ -59,10 +57,9 @@ struct Private {
 /// When the builder's options do not make sense.
 pub fn build(
     builder: Builder,
-    clock: WallClock,
     start: impl FnOnce(Builder) -> Result<Bayeux, ConfigError>,
 ) -> Result<Bayeux, Box<dyn std::error::Error>> {
-    let chat = Chat { rooms: Arc::default(), clock };
+    let chat = Chat { rooms: Arc::default() };
     let bayeux = start(builder.policy(ChatPolicy { rooms: Arc::clone(&chat.rooms) }))?;
     let room = chat.clone();
     bayeux.channel("/chat/*")?.on_message(move |incoming| {
@@ -88,9 +85,10 @@ pub fn build(
 impl Chat {
     /// Puts the sender's name under a message, and remembers it for those who come later.
     fn sign(&self, incoming: &Incoming) -> Result<Flow, Error> {
-        let Some(user) = incoming.session().and_then(user_of) else { return Ok(Flow::Continue) };
+        let Some(sender) = incoming.session() else { return Ok(Flow::Continue) };
+        let Some(user) = user_of(sender) else { return Ok(Flow::Continue) };
         let Text { text } = incoming.data()?;
-        let time = (self.clock)();
+        let time = sender.bayeux().wall().as_millis();
         let message = self.rooms().remember(incoming.channel().as_str(), &user.name, text, time);
         Flow::replace(&message)
     }
@@ -108,7 +106,7 @@ impl Chat {
         if length == 0 || length > TEXT_LENGTH {
             return sender.deliver(channel, &json!({ "to": to, "error": "invalid text" }));
         }
-        let time = (self.clock)();
+        let time = sender.bayeux().wall().as_millis();
         let message = json!({ "from": from.name, "to": to, "text": text, "time": time });
         if &receiver != sender {
             receiver.deliver(channel, &message)?;

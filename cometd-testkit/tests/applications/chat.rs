@@ -1,6 +1,5 @@
 //! The chat, without its page.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::front::Bayeux;
@@ -22,9 +21,7 @@ struct User {
 impl World {
     fn new() -> Self {
         let sim = Sim::new(7);
-        let clock = sim.clone();
-        let wall = Arc::new(move || clock.now().as_micros() / 1_000);
-        let bayeux = chat::build(Bayeux::builder(), wall, |builder| sim.start(builder)).unwrap();
+        let bayeux = chat::build(Bayeux::builder(), |builder| sim.start(builder)).unwrap();
         Self { sim, bayeux }
     }
 
@@ -111,7 +108,8 @@ fn the_server_signs_messages_and_remembers_the_last_ones() {
     world.sim.advance(Duration::from_secs(5));
     for number in 0..60 {
         let text = format!("<b>{number}</b>");
-        let signed = json!({ "id": number + 1, "user": "Ann", "text": text, "time": 5_000 });
+        let time = world.bayeux.wall().as_millis();
+        let signed = json!({ "id": number + 1, "user": "Ann", "text": text, "time": time });
         assert_eq!(on(&ann.say("lobby", &text), "/chat/lobby"), [&signed]);
     }
     let bob = world.join("Bob");
@@ -131,7 +129,7 @@ fn private_messages_reach_both_ends_and_nobody_else() {
     }
     let message = publish(&ann.id, "/service/private", json!({ "to": "Bob", "text": "psst" }));
     let seen = ann.client.send(&json!([message])).messages();
-    let time = world.sim.now().as_micros() / 1_000;
+    let time = world.bayeux.wall().as_millis();
     let expected = json!({ "from": "Ann", "to": "Bob", "text": "psst", "time": time });
     assert_eq!(on(&seen, "/service/private"), [&expected]);
     assert_eq!(on(&bob.poll(), "/service/private"), [&expected]);

@@ -1,0 +1,96 @@
+//! smol as a [`Runtime`].
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_io::Timer;
+use bayeux_core::adapter::{OsEntropy, log};
+use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
+use bayeux_core::{ConfigError, Entropy, Time, WallTime};
+
+/// Makes a server on smol's global executor.
+///
+/// # Errors
+///
+/// When the server's options do not make sense.
+pub fn start(builder: Builder) -> Result<Bayeux, ConfigError> {
+    start_on(|task| smol::spawn(task).detach(), builder)
+}
+
+/// Makes a server on any executor: `spawn` gives it a task. Somebody has to run the executor, on
+/// as many threads as you like.
+///
+/// ```
+/// use std::sync::Arc;
+/// use cometd_smol::{Bayeux, start_on};
+/// use smol::Executor;
+///
+/// // One thread for everything.
+/// let executor = Arc::new(Executor::new());
+/// let tasks = Arc::clone(&executor);
+/// smol::block_on(executor.run(async {
+///     let bayeux = start_on(move |task| tasks.spawn(task).detach(), Bayeux::builder())?;
+///     bayeux.publish("/news", &"no tokio").await?;
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// }))?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Tasks have handles on the server, and it has `spawn`: an executor that `spawn` keeps alive ends
+/// no sooner than the server's last task. Connections end with [`serve`](crate::serve).
+///
+/// # Errors
+///
+/// When the server's options do not make sense.
+pub fn start_on(
+    spawn: impl Fn(Task) + Send + Sync + 'static,
+    builder: Builder,
+) -> Result<Bayeux, ConfigError> {
+    builder.build(Arc::new(Smol { epoch: Instant::now(), spawn: Box::new(spawn) }))
+}
+
+/// An executor of smol's kind and async-io's timers, as what servers run on.
+pub struct Smol {
+    epoch: Instant,
+    spawn: Box<dyn Fn(Task) + Send + Sync>,
+}
+
+impl Runtime for Smol {
+    fn now(&self) -> Time {
+        // Microseconds of this process: they fit for half a million years.
+        Time::from_micros(self.epoch.elapsed().as_micros() as u64)
+    }
+
+    fn wall(&self) -> WallTime {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        WallTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn sleep_until(&self, at: Time) -> Sleep {
+        // Where the clock does not reach that far, nobody waits for it.
+        let at = self.epoch.checked_add(Duration::from_micros(at.as_micros()));
+        let mut timer = at.map_or_else(Timer::never, Timer::at);
+        Box::pin(poll_fn(move |cx| Pin::new(&mut timer).poll(cx).map(|_| ())))
+    }
+
+    fn spawn(&self, task: Task) {
+        (self.spawn)(task);
+    }
+
+    fn entropy(&self) -> Box<dyn Entropy> {
+        Box::new(OsEntropy)
+    }
+
+    fn report(&self, report: Report<'_>) {
+        log(&report);
+    }
+}
+
+impl fmt::Debug for Smol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smol").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}

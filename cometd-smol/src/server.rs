@@ -1,0 +1,117 @@
+//! [`serve`], on the listeners of smol and async-io.
+
+use std::future::{Future, Ready, ready};
+use std::io;
+use std::net::{self, SocketAddr};
+#[cfg(unix)]
+use std::os::unix;
+use std::sync::Arc;
+
+use async_io::Async;
+use bayeux_core::adapter::{self, BoxError, Listener, NotFound, ServeOptions};
+use bayeux_core::front::Bayeux;
+use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use smol_hyper::rt::FuturesIo;
+use tower_service::Service;
+
+use crate::runtime::Smol;
+
+/// Serves Bayeux under `options.path` and nothing else, until `shutdown` is ready.
+///
+/// Then it stops accepting, answers held connects with the advice to come back a little later,
+/// finishes what is being answered, closes WebSockets, and returns. Dropping the future cuts all
+/// connections off.
+///
+/// `listener` is one of smol or async-io, one with TLS ([`Secured`](crate::Secured)), or your own
+/// ([`Listener`]).
+///
+/// # Errors
+///
+/// When the listener fails for good. A connection that fails is its own matter.
+pub async fn serve<L>(
+    listener: L,
+    bayeux: Bayeux,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    L: Listener<Smol, Stream: AsyncRead + AsyncWrite + Unpin>,
+{
+    serve_with(listener, bayeux, NotFound, options, shutdown).await
+}
+
+/// The same with a service for all other paths: `tower::service_fn` makes one of a function, a
+/// axum `Router` is one. `examples/chat.rs` has one that serves files and metrics.
+///
+/// # Errors
+///
+/// When the listener fails for good.
+pub async fn serve_with<L, S, R>(
+    listener: L,
+    bayeux: Bayeux,
+    others: S,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()>
+where
+    L: Listener<Smol, Stream: AsyncRead + AsyncWrite + Unpin>,
+    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    adapter::serve(listener, FuturesIo::new, bayeux, others, options, shutdown).await
+}
+
+impl Listener<Smol> for Async<net::TcpListener> {
+    type Stream = Async<net::TcpStream>;
+    type Opening = Ready<io::Result<Self::Stream>>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
+        let (stream, peer) = Self::accept(self).await?;
+        // What is sent is small and complete: waiting for more of it would only delay it.
+        let _ = stream.get_ref().set_nodelay(true);
+        Ok((ready(Ok(stream)), Some(peer)))
+    }
+}
+
+impl Listener<Smol> for smol::net::TcpListener {
+    // Half the size of smol's own stream, which also remembers who waits for it.
+    type Stream = Async<net::TcpStream>;
+    type Opening = Ready<io::Result<Self::Stream>>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
+        let inner: Arc<Async<net::TcpListener>> = self.clone().into();
+        let (stream, peer) = inner.accept().await?;
+        let _ = stream.get_ref().set_nodelay(true);
+        Ok((ready(Ok(stream)), Some(peer)))
+    }
+}
+
+#[cfg(unix)]
+impl Listener<Smol> for Async<unix::net::UnixListener> {
+    type Stream = Async<unix::net::UnixStream>;
+    type Opening = Ready<io::Result<Self::Stream>>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((ready(Ok(stream)), None))
+    }
+}
+
+#[cfg(unix)]
+impl Listener<Smol> for smol::net::unix::UnixListener {
+    type Stream = Async<unix::net::UnixStream>;
+    type Opening = Ready<io::Result<Self::Stream>>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
+        let inner: Arc<Async<unix::net::UnixListener>> = self.clone().into();
+        let (stream, _) = inner.accept().await?;
+        Ok((ready(Ok(stream)), None))
+    }
+}
