@@ -1,13 +1,9 @@
-//! [`serve`], on the listeners of smol and async-io.
+//! [`serve`], on smol's listeners.
 
 use std::future::{Future, Ready, ready};
 use std::io;
-use std::net::{self, SocketAddr};
-#[cfg(unix)]
-use std::os::unix;
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use async_io::Async;
 use bayeux_core::adapter::{self, BoxError, Listener, NotFound, ServeOptions};
 use bayeux_core::front::Bayeux;
 use bytes::Bytes;
@@ -15,6 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use smol::net::{TcpListener, TcpStream};
 use smol_hyper::rt::FuturesIo;
 use tower_service::Service;
 
@@ -26,8 +23,9 @@ use crate::runtime::Smol;
 /// finishes what is being answered, closes WebSockets, and returns. Dropping the future cuts all
 /// connections off.
 ///
-/// `listener` is one of smol or async-io, one with TLS ([`Secured`](crate::Secured)), or your own
-/// ([`Listener`]).
+/// `listener` is one of smol's (async-io's turn into those), one with TLS
+/// ([`Secured`](crate::Secured)), or your own ([`Listener`]). Closing a stream of yours must close
+/// its side of the connection: async-io's bare `Async` does not, smol's streams do.
 ///
 /// # Errors
 ///
@@ -68,50 +66,25 @@ where
     adapter::serve(listener, FuturesIo::new, bayeux, others, options, shutdown).await
 }
 
-impl Listener<Smol> for Async<net::TcpListener> {
-    type Stream = Async<net::TcpStream>;
-    type Opening = Ready<io::Result<Self::Stream>>;
+impl Listener<Smol> for TcpListener {
+    type Stream = TcpStream;
+    type Opening = Ready<io::Result<TcpStream>>;
 
     async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
         let (stream, peer) = Self::accept(self).await?;
         // What is sent is small and complete: waiting for more of it would only delay it.
-        let _ = stream.get_ref().set_nodelay(true);
+        let _ = stream.set_nodelay(true);
         Ok((ready(Ok(stream)), Some(peer)))
-    }
-}
-
-impl Listener<Smol> for smol::net::TcpListener {
-    // Half the size of smol's own stream, which also remembers who waits for it.
-    type Stream = Async<net::TcpStream>;
-    type Opening = Ready<io::Result<Self::Stream>>;
-
-    async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
-        let inner: Arc<Async<net::TcpListener>> = self.clone().into();
-        let (stream, peer) = inner.accept().await?;
-        let _ = stream.get_ref().set_nodelay(true);
-        Ok((ready(Ok(stream)), Some(peer)))
-    }
-}
-
-#[cfg(unix)]
-impl Listener<Smol> for Async<unix::net::UnixListener> {
-    type Stream = Async<unix::net::UnixStream>;
-    type Opening = Ready<io::Result<Self::Stream>>;
-
-    async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
-        let (stream, _) = Self::accept(self).await?;
-        Ok((ready(Ok(stream)), None))
     }
 }
 
 #[cfg(unix)]
 impl Listener<Smol> for smol::net::unix::UnixListener {
-    type Stream = Async<unix::net::UnixStream>;
+    type Stream = smol::net::unix::UnixStream;
     type Opening = Ready<io::Result<Self::Stream>>;
 
     async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
-        let inner: Arc<Async<unix::net::UnixListener>> = self.clone().into();
-        let (stream, _) = inner.accept().await?;
+        let (stream, _) = Self::accept(self).await?;
         Ok((ready(Ok(stream)), None))
     }
 }

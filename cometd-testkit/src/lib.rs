@@ -5,6 +5,7 @@
 //! - [`wire`]: HTTP clients in memory; [`socket`]: WebSocket clients in memory.
 //! - [`simulation`]: clients, their network and its worst days, from a seed; for the server, and for
 //!   applications.
+//! - `adapter`, `conformance` (feature `remote`): what every adapter has to show over real sockets.
 //! - [`chat`]: the example application, with its web page.
 //! - [`testbed`]: one small application that shows every capability of the server over the wire,
 //!   hosted by each adapter for black-box tests.
@@ -30,7 +31,11 @@
 //! # Ok::<(), bayeux_core::ConfigError>(())
 //! ```
 
+#[cfg(feature = "remote")]
+pub mod adapter;
 pub mod chat;
+#[cfg(feature = "remote")]
+pub mod conformance;
 pub mod fuzz;
 mod line;
 pub mod sim;

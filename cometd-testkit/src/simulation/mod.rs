@@ -160,7 +160,7 @@ pub use front::Front;
 pub use host::{Down, Gauges, Host, Removal, Request, Up, Violation, Wish};
 pub use machine::Machine;
 #[cfg(feature = "remote")]
-pub use remote::{Adapter, Spawner, run_over};
+pub use remote::run_over;
 pub use run::{Failure, Level, Outcome, drive, run, run_application};
 pub use script::{Fault, Faults, Plan, Script, ScriptError};
 pub use seed::{Draw, Seed};

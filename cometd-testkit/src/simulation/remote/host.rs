@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bayeux_core::adapter::ServeOptions;
 use bayeux_core::front::{Bayeux, Builder};
 use bayeux_core::{LinkId, Time};
 
@@ -17,9 +18,10 @@ use super::super::script::{Script, ScriptError};
 use super::super::seed::Seed;
 use super::super::usual::{self, Usual};
 use super::super::wishes::Wishes;
+use super::Real;
 use super::http;
 use super::socket::Socket;
-use super::{Adapter, Real};
+use crate::adapter::Adapter;
 
 /// How long a server may not read what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,8 +63,10 @@ impl<'a> Remote<'a> {
             ScriptError::new("the application does not start", error.to_string())
         })?;
         outbox.listen_to(&bayeux);
-        let served = adapter.serve(bayeux.clone());
-        let address = served.unwrap_or_else(|error| panic!("the adapter does not serve: {error}"));
+        let never = Box::pin(std::future::pending());
+        let served = adapter.serve(bayeux.clone(), ServeOptions::default(), never);
+        let (address, _) =
+            served.unwrap_or_else(|error| panic!("the adapter does not serve: {error}"));
         let wishes = Wishes::new(&bayeux, usual.thinker().clone(), &outbox);
         let (links, idle, seed) = (BTreeMap::new(), Vec::new(), script.seed);
         Ok(Self { adapter, ground, address, bayeux, usual, wishes, outbox, seed, links, idle })

@@ -11,20 +11,19 @@ mod http;
 mod socket;
 
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use bayeux_core::front::{Bayeux, Builder, Task};
-use bayeux_core::{ConfigError, Time};
+use bayeux_core::Time;
+use bayeux_core::front::Task;
 
 use super::ground::Ground;
 use super::host::{Host as _, Violation};
 use super::run::{Outcome, outcome};
 use super::script::{Script, ScriptError};
 use super::world::{Part, World};
+use crate::adapter::{Adapter, Spawner};
 use host::Remote;
 
 /// How often it is looked whether the server has forgotten everybody.
@@ -35,43 +34,6 @@ const SETTLING: Duration = Duration::from_millis(100);
 
 /// How long a server may take to make a local session, and to subscribe it.
 const SETTING_UP: Duration = Duration::from_secs(30);
-
-/// An adapter, for its tests: a runtime, and how the server is hosted on it.
-///
-/// Its methods are called from threads that are none of the runtime's and may be blocked.
-pub trait Adapter {
-    /// Makes a server on the runtime.
-    ///
-    /// # Errors
-    ///
-    /// When the options make no sense.
-    fn start(&self, builder: Builder) -> Result<Bayeux, ConfigError>;
-
-    /// Serves under `/cometd`, on a port of its choice, for as long as the adapter is there: where.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot.
-    fn serve(&self, bayeux: Bayeux) -> io::Result<SocketAddr>;
-
-    /// What runs tasks. Tasks keep it, so it must not keep the runtime alive: when the adapter is
-    /// dropped, the runtime drops what is left of them.
-    fn spawner(&self) -> Arc<dyn Spawner>;
-
-    /// How many tasks the runtime has, if it can tell: none may be left when everybody is gone.
-    fn tasks(&self) -> Option<usize> {
-        None
-    }
-}
-
-/// What an application needs of a runtime.
-pub trait Spawner: Send + Sync + 'static {
-    /// Runs a task.
-    fn spawn(&self, task: Task);
-
-    /// A future that is ready after `duration`.
-    fn sleep(&self, duration: Duration) -> Task;
-}
 
 /// Runs a script with the application of the generated runs over an adapter, and blocks until it is
 /// over: about as long as the script says, two seconds for the probe, and as long as sessions take to

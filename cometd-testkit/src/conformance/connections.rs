@@ -2,31 +2,34 @@
 
 use std::time::Duration;
 
-use cometd_hyper::bayeux_core::front::Incoming;
-use cometd_hyper::bayeux_core::{Event, ResumeCause};
+use bayeux_core::front::Incoming;
+use bayeux_core::{Event, ResumeCause};
 use serde_json::json;
-use tokio::sync::mpsc;
+use smol::channel::unbounded;
 
-use crate::peer::{Running, request};
+use super::peer::{Running, request};
+use super::{until, within};
+use crate::adapter::Adapter;
 
-#[tokio::test]
-async fn a_lost_connection_is_noticed_and_its_events_come_with_the_next_connect() {
-    let server = Running::new(|_| {}).await;
-    let (tell, mut told) = mpsc::unbounded_channel();
+pub async fn a_lost_connection_is_noticed_and_its_events_come_with_the_next_connect(
+    adapter: &dyn Adapter,
+) {
+    let server = Running::new(adapter);
+    let (tell, told) = unbounded();
     server.bayeux.on_event(move |notice| {
         let tell = tell.clone();
         async move {
-            let _ = tell.send(notice.event);
+            let _ = tell.send(notice.event).await;
         }
     });
     let mut peer = server.peer().await;
     let session = peer.open().await;
     peer.send(&session.cookie, &session.subscribe("/a")).await;
     peer.post(&session.cookie, &session.connect()).await;
-    while !matches!(told.recv().await, Some(Event::Suspended { .. })) {}
+    while !matches!(told.recv().await.unwrap(), Event::Suspended { .. }) {}
     drop(peer);
     let cause = loop {
-        if let Some(Event::Resumed { cause, .. }) = told.recv().await {
+        if let Event::Resumed { cause, .. } = told.recv().await.unwrap() {
             break cause;
         }
     };
@@ -38,9 +41,8 @@ async fn a_lost_connection_is_noticed_and_its_events_come_with_the_next_connect(
     assert_eq!(answer[0], json!({ "channel": "/a", "data": "missed" }));
 }
 
-#[tokio::test]
-async fn a_request_behind_a_held_connect_is_answered_in_its_turn() {
-    let server = Running::new(|_| {}).await;
+pub async fn a_request_behind_a_held_connect_is_answered_in_its_turn(adapter: &dyn Adapter) {
+    let server = Running::new(adapter);
     let mut peer = server.peer().await;
     let session = peer.open().await;
     let subscribe = session.subscribe("/a");
@@ -49,15 +51,15 @@ async fn a_request_behind_a_held_connect_is_answered_in_its_turn() {
     // HTTP/1.1 answers in order, so the held connect has to end first.
     let other = server.bayeux.session(session.id()).unwrap();
     other.deliver("/x", "go on").unwrap();
-    let first = peer.response().await.unwrap().messages();
+    let first = peer.answer().await.messages();
     assert_eq!(first[1]["channel"], "/meta/connect");
-    let second = peer.response().await.unwrap().messages();
+    let second = peer.answer().await.messages();
     assert_eq!(second[0]["subscription"], "/a");
 }
 
-#[tokio::test]
-async fn a_head_that_does_not_come_ends_the_connection() {
-    let server = Running::new(|options| options.head_timeout = Duration::from_millis(50)).await;
+pub async fn a_head_that_does_not_come_ends_the_connection(adapter: &dyn Adapter) {
+    let server =
+        Running::serving(adapter, |options| options.head_timeout = Duration::from_millis(50));
     for head in ["", "P", "PRI * HT", "POST /cometd/ HTTP/1.1\r\nhost: x\r\n"] {
         let mut peer = server.peer().await;
         peer.write(head).await;
@@ -67,20 +69,19 @@ async fn a_head_that_does_not_come_ends_the_connection() {
     }
 }
 
-#[tokio::test]
-async fn a_body_that_does_not_come_gets_408() {
-    let server = Running::new(|options| options.body_timeout = Duration::from_millis(50)).await;
+pub async fn a_body_that_does_not_come_gets_408(adapter: &dyn Adapter) {
+    let server =
+        Running::serving(adapter, |options| options.body_timeout = Duration::from_millis(50));
     let mut peer = server.peer().await;
     peer.write("POST /cometd/ HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n[{").await;
-    assert_eq!(peer.response().await.unwrap().status, 408);
+    assert_eq!(peer.answer().await.status, 408);
 }
 
-#[tokio::test]
-async fn a_body_that_is_too_large_gets_413_whether_it_says_so_or_not() {
-    let server = Running::new(|_| {}).await;
+pub async fn a_body_that_is_too_large_gets_413_whether_it_says_so_or_not(adapter: &dyn Adapter) {
+    let server = Running::new(adapter);
     let mut peer = server.peer().await;
     peer.write("POST /cometd/ HTTP/1.1\r\nhost: x\r\ncontent-length: 65537\r\n\r\n").await;
-    assert_eq!(peer.response().await.unwrap().status, 413);
+    assert_eq!(peer.answer().await.status, 413);
 
     let mut peer = server.peer().await;
     peer.write("POST /cometd/ HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -88,12 +89,11 @@ async fn a_body_that_is_too_large_gets_413_whether_it_says_so_or_not() {
     for _ in 0..5 {
         peer.write(&chunk).await;
     }
-    assert_eq!(peer.response().await.unwrap().status, 413);
+    assert_eq!(peer.answer().await.status, 413);
 }
 
-#[tokio::test]
-async fn a_refused_body_is_read_so_that_its_sender_learns_why() {
-    let server = Running::new(|_| {}).await;
+pub async fn a_refused_body_is_read_so_that_its_sender_learns_why(adapter: &dyn Adapter) {
+    let server = Running::new(adapter);
     for (kind, status) in [("application/json", 413), ("text/plain", 415)] {
         let mut peer = server.peer().await;
         let length = 4 * 1024 * 1024;
@@ -103,13 +103,12 @@ async fn a_refused_body_is_read_so_that_its_sender_learns_why() {
         );
         peer.write(&head).await;
         peer.write(&"a".repeat(length)).await;
-        assert_eq!(peer.response().await.unwrap().status, status);
+        assert_eq!(peer.answer().await.status, status);
     }
 }
 
-#[tokio::test]
-async fn a_body_that_breaks_off_hurts_nobody() {
-    let server = Running::new(|_| {}).await;
+pub async fn a_body_that_breaks_off_hurts_nobody(adapter: &dyn Adapter) {
+    let server = Running::new(adapter);
     let mut broken = server.peer().await;
     broken.write("POST /cometd/ HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n[{").await;
     drop(broken);
@@ -117,9 +116,9 @@ async fn a_body_that_breaks_off_hurts_nobody() {
     assert_eq!(server.bayeux.stats().sessions, 1);
 }
 
-#[tokio::test]
-async fn a_peer_that_does_not_read_loses_its_connection() {
-    let server = Running::new(|options| options.write_timeout = Duration::from_millis(50)).await;
+pub async fn a_peer_that_does_not_read_loses_its_connection(adapter: &dyn Adapter) {
+    let server =
+        Running::serving(adapter, |options| options.write_timeout = Duration::from_millis(50));
     let mut peer = server.peer().await;
     let session = peer.open().await;
     // More than the operating system takes off the server's hands.
@@ -127,18 +126,14 @@ async fn a_peer_that_does_not_read_loses_its_connection() {
     server.bayeux.session(session.id()).unwrap().deliver("/a", &data).unwrap();
     peer.post(&session.cookie, &session.connect()).await;
     // An open connection would keep the server from ending for ten seconds.
-    while server.bayeux.stats().events_sent == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| server.bayeux.stats().events_sent > 0).await;
     let ended = server.stop();
-    let patience = Duration::from_secs(5);
-    let ended = tokio::time::timeout(patience, ended).await;
-    ended.expect("the connection ended before the time for the shutdown").unwrap().unwrap();
+    let ended = within(Duration::from_secs(5), ended).await;
+    ended.expect("the connection ended before the time for the shutdown").unwrap();
 }
 
-#[tokio::test]
-async fn one_connection_more_than_allowed_waits_for_a_place() {
-    let server = Running::new(|options| options.max_connections = 1).await;
+pub async fn one_connection_more_than_allowed_waits_for_a_place(adapter: &dyn Adapter) {
+    let server = Running::serving(adapter, |options| options.max_connections = 1);
     let mut first = server.peer().await;
     let session = first.open().await;
     let mut second = server.peer().await;
@@ -148,17 +143,16 @@ async fn one_connection_more_than_allowed_waits_for_a_place() {
     let id = session.id();
     assert_eq!(server.bayeux.session(id).unwrap().subscriptions().len(), 1);
     drop(first);
-    assert_eq!(second.response().await.unwrap().status, 200);
+    assert_eq!(second.answer().await.status, 200);
     assert_eq!(server.bayeux.session(id).unwrap().subscriptions().len(), 2);
 }
 
-#[tokio::test]
-async fn the_peers_address_and_headers_reach_the_handlers() {
-    let server = Running::new(|_| {}).await;
-    let (tell, mut told) = mpsc::unbounded_channel();
+pub async fn the_peers_address_and_headers_reach_the_handlers(adapter: &dyn Adapter) {
+    let server = Running::new(adapter);
+    let (tell, told) = unbounded();
     server.bayeux.channel("/service/who").unwrap().on_message(move |incoming: Incoming| {
         let context = incoming.context().unwrap();
-        let _ = tell.send((context.peer(), context.header("host").map(str::to_owned)));
+        let _ = tell.try_send((context.peer(), context.header("host").map(str::to_owned)));
         async {}
     });
     let mut peer = server.peer().await;
