@@ -30,6 +30,7 @@
 //! With the feature `metrics` the server's figures go to the `metrics` facade:
 //! [`bayeux_core::front::Metrics`](bayeux_core::front).
 
+mod io;
 mod runtime;
 mod server;
 

@@ -12,9 +12,10 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use smol::net::{TcpListener, TcpStream};
-use smol_hyper::rt::FuturesIo;
+
 use tower_service::Service;
 
+use crate::io::Io;
 use crate::runtime::Smol;
 
 /// Serves Bayeux under `options.path` and nothing else, until `shutdown` is ready.
@@ -63,7 +64,7 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    adapter::serve(listener, FuturesIo::new, bayeux, others, options, shutdown).await
+    adapter::serve(listener, Io::new, bayeux, others, options, shutdown).await
 }
 
 impl Listener<Smol> for TcpListener {

@@ -1,8 +1,9 @@
 //! Tasks of connections: the server's end reaches them, and their panics stay their own.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,19 +11,26 @@ use super::connections::{Place, Stage};
 use crate::front::panic_message;
 
 /// A task of a connection: ends with `future`, or without it when connections are cut off.
-pub(super) async fn hosted(place: Arc<Place>, future: impl Future<Output = ()>) {
-    let (mut future, mut watcher) = (pin!(future), place.watcher());
-    poll_fn(|cx| match watcher.poll(cx) {
+///
+/// Both of these are functions with a box rather than `async`, since an `async` function keeps room
+/// for its arguments and for what it makes of them: twice the size for as long as the task lives.
+pub(super) fn hosted(
+    place: &Arc<Place>,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (mut future, mut watcher) = (Box::pin(future), place.watcher());
+    poll_fn(move |cx| match watcher.poll(cx) {
         Stage::Serving | Stage::Ending => poll_contained(future.as_mut(), cx),
         Stage::Cut => Poll::Ready(()),
     })
-    .await;
 }
 
 /// A task that no server waits for.
-pub(super) async fn contained(future: impl Future<Output = ()>) {
-    let mut future = pin!(future);
-    poll_fn(|cx| poll_contained(future.as_mut(), cx)).await;
+pub(super) fn contained(
+    future: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let mut future = Box::pin(future);
+    poll_fn(move |cx| poll_contained(future.as_mut(), cx))
 }
 
 /// Not every runtime keeps a task's panic to itself: it would end whoever runs smol's executor. So

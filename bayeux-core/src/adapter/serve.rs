@@ -73,9 +73,9 @@ where
         };
         let Some(accepted) = accepted else { break };
         let (opening, peer, place) = accepted?;
-        let (host, seat) = (Arc::clone(&host), Arc::clone(&place));
         let opening = async move { opening.await.map(speak) };
-        bayeux.spawn(hosted(place, async move { host.connection(opening, peer, seat).await }));
+        let connection = Arc::clone(&host).connection(opening, peer, Arc::clone(&place));
+        bayeux.spawn(hosted(&place, connection));
     }
     drop(listener);
     connections.end();
@@ -145,10 +145,10 @@ where
         // hyper adds it to a moment, which must not overflow.
         let head_timeout = options.head_timeout.min(LONGEST);
         let mut http1 = http1::Builder::new();
-        http1.timer(Clock(bayeux.clone())).header_read_timeout(head_timeout);
+        http1.timer(Clock::new(&bayeux)).header_read_timeout(head_timeout);
         let mut http2 = http2::Builder::new(Tasks(bayeux.clone()));
         http2
-            .timer(Clock(bayeux.clone()))
+            .timer(Clock::new(&bayeux))
             .keep_alive_interval(head_timeout)
             .keep_alive_timeout(head_timeout)
             .max_concurrent_streams(HTTP2_STREAMS)
@@ -160,7 +160,7 @@ where
     /// One connection, to its end.
     async fn connection<I: Read + Write + Unpin + Send + 'static>(
         self: Arc<Self>,
-        opening: impl Future<Output = io::Result<I>>,
+        opening: impl Future<Output = io::Result<I>> + Send + 'static,
         peer: Option<SocketAddr>,
         place: Arc<Place>,
     ) {

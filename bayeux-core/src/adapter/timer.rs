@@ -12,6 +12,7 @@ use hyper::rt::{Executor, Sleep, Timer};
 
 use super::hosted::contained;
 use crate::front::{self, Bayeux};
+use crate::time::Time;
 
 /// What `future` comes to, or `None` if that takes longer than `time`.
 ///
@@ -33,17 +34,32 @@ pub(super) async fn within<T>(
     .await
 }
 
-/// Sleeps for hyper.
-pub(super) struct Clock(pub(super) Bayeux);
+/// The server's clock and sleep, for hyper: its moments are this one and as many microseconds.
+pub(super) struct Clock {
+    bayeux: Bayeux,
+    begun: (Instant, Time),
+}
+
+impl Clock {
+    pub(super) fn new(bayeux: &Bayeux) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "what time it is says the runtime")]
+        let anchor = Instant::now();
+        Self { bayeux: bayeux.clone(), begun: (anchor, bayeux.now()) }
+    }
+}
 
 impl Timer for Clock {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Asleep(self.0.sleep(duration)))
+        Box::pin(Asleep(self.bayeux.sleep(duration)))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        // hyper takes its own `now` for the deadline, too.
         self.sleep(deadline.saturating_duration_since(self.now()))
+    }
+
+    fn now(&self) -> Instant {
+        let (anchor, begun) = self.begun;
+        anchor + self.bayeux.now().since(begun)
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an accepted upgrade to a task that serves the WebSocket.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use ::http::{Method, Response, StatusCode, request};
@@ -41,22 +42,27 @@ pub(super) fn upgrade(
     };
     let host = head.extensions.remove::<Host>();
     let (max_message_size, server) = (upgrade.max_message_size(), bayeux.clone());
-    let serving = async move {
-        let socket = match on_upgrade.await {
+    let beginning = async move {
+        match on_upgrade.await {
             Ok(io) => {
                 let wire = Wire::new(io, bayeux.clone(), max_message_size);
-                bayeux.socket(head, wire)
+                Some(Box::pin(bayeux.socket(head, wire)))
             }
             Err(error) => {
                 tracing::debug!(target: "bayeux", "the upgrade to a WebSocket failed: {error}");
-                return;
+                None
             }
-        };
-        drop(bayeux);
-        socket.await;
+        }
+    };
+    // Boxes of their own, since a future keeps room for everything that it ever held: of the
+    // request, nothing is needed for as long as the socket lives.
+    let serving = async move {
+        if let Some(socket) = Box::pin(beginning).await {
+            socket.await;
+        }
     };
     match host {
-        Some(Host(place)) => server.spawn(hosted(place, serving)),
+        Some(Host(place)) => server.spawn(hosted(&place, serving)),
         None => server.spawn(contained(serving)),
     }
     upgrade.into_response()
