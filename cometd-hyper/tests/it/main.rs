@@ -5,3 +5,4 @@
 mod adapter;
 mod axum;
 mod conformance;
+mod listeners;

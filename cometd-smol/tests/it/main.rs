@@ -4,4 +4,6 @@
 
 mod adapter;
 mod conformance;
+mod executors;
+mod listeners;
 mod tree;

@@ -1,0 +1,54 @@
+//! The server behind TLS, with rustls: `https://` and `wss://`, HTTP/1.1 and HTTP/2.
+//!
+//! ```text
+//! cargo run --release -p cometd-smol --example tls
+//! curl --insecure https://127.0.0.1:8443/cometd --json '[{"channel":"/meta/handshake","version":"1.0"}]'
+//! ```
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use cometd_smol::{Bayeux, Secured, ServeOptions, serve, start};
+use futures_rustls::TlsAcceptor;
+use futures_rustls::rustls::ServerConfig;
+use futures_rustls::rustls::pki_types::pem::PemObject;
+use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use smol::net::TcpListener;
+
+/// A Bayeux server behind TLS
+#[derive(Parser)]
+struct Options {
+    /// Address to listen on
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// The certificate and those that it depends on, in a PEM file; by default one that nobody trusts
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../cometd-testkit/tls/certificate.pem"))]
+    certificate: PathBuf,
+    /// Its key, in a PEM file
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../cometd-testkit/tls/key.pem"))]
+    key: PathBuf,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    smol::block_on(run(Options::parse()))
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let certificates =
+        CertificateDer::pem_file_iter(&options.certificate)?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(&options.key)?;
+    let mut config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+
+    let bayeux = start(Bayeux::builder())?;
+    let listener = TcpListener::bind(options.listen).await?;
+    println!("listening on https://{}/cometd", listener.local_addr()?);
+    let listener = Secured::new(listener, move |stream| acceptor.accept(stream));
+    serve(listener, bayeux, ServeOptions::default(), std::future::pending()).await?;
+    Ok(())
+}
