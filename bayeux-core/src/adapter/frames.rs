@@ -1,10 +1,11 @@
 //! [`Wire`]: the frames of a WebSocket on an upgraded connection.
 //!
-//! The protocol is tungstenite's. It is used without the usual async wrapper: its context takes the
-//! stream with every call, and hyper's upgraded connection can be polled, so a view of it that
-//! "would block" instead of waiting is all that is needed. That saves each socket the wrapper's
-//! wakers, and leaves the buffer of what is sent to us. tungstenite keeps the largest one that a
-//! socket ever needed; this one is given back when it is empty, so an idle socket has none.
+//! The protocol is tungstenite's. It is used without an async wrapper (tokio-tungstenite,
+//! async-tungstenite), which would be another one for each runtime: its context takes the stream
+//! with every call, and hyper's upgraded connection can be polled, so a view of it that "would
+//! block" instead of waiting is all that is needed. That saves each socket the wrapper's wakers, and
+//! leaves the buffer of what is sent to us. tungstenite keeps the largest one that a socket ever
+//! needed; this one is given back when it is empty, so an idle socket has none.
 //!
 //! Texts go into that buffer as frames; the answers to pings and to closings go into tungstenite's
 //! own. Neither may be written in the middle of the other, so what is begun is finished first, and

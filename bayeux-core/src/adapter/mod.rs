@@ -11,6 +11,9 @@
 //! - [`CometdService`]: the server as a tower service on its own;
 //! - [`OsEntropy`], [`log`]: two parts of a `Runtime` that are the same on all of them.
 //!
+//! It is here rather than in a crate of its own, or twice in the adapters, for the reason that the
+//! front is: who writes a third adapter depends on one crate, and finds all of it there.
+//!
 //! This is the one part of the crate with dependencies that are not the protocol's, so it is behind
 //! a feature of its own (`adapter`), and nothing else in the crate knows of it. It has no clock and
 //! no threads either: it sleeps and spawns by the server's `Runtime`.
