@@ -40,5 +40,6 @@ pub use bayeux_core::adapter::{
     ServeOptions,
 };
 pub use bayeux_core::front::Bayeux;
+pub use io::Stream;
 pub use runtime::{Smol, start, start_on};
 pub use server::{serve, serve_with};

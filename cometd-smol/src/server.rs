@@ -2,8 +2,12 @@
 
 use std::future::{Future, Ready, ready};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+#[cfg(unix)]
+use std::os::unix;
+use std::sync::Arc;
 
+use async_io::Async;
 use bayeux_core::adapter::{self, BoxError, Listener, NotFound, ServeOptions};
 use bayeux_core::front::Bayeux;
 use bytes::Bytes;
@@ -11,11 +15,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use smol::net::{TcpListener, TcpStream};
+use smol::net::TcpListener;
 
 use tower_service::Service;
 
-use crate::io::Io;
+use crate::io::{Io, Stream};
 use crate::runtime::Smol;
 
 /// Serves Bayeux under `options.path` and nothing else, until `shutdown` is ready.
@@ -68,24 +72,26 @@ where
 }
 
 impl Listener<Smol> for TcpListener {
-    type Stream = TcpStream;
-    type Opening = Ready<io::Result<TcpStream>>;
+    type Stream = Stream<net::TcpStream>;
+    type Opening = Ready<io::Result<Self::Stream>>;
 
     async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
-        let (stream, peer) = Self::accept(self).await?;
+        let inner: Arc<Async<net::TcpListener>> = self.clone().into();
+        let (stream, peer) = inner.accept().await?;
         // What is sent is small and complete: waiting for more of it would only delay it.
-        let _ = stream.set_nodelay(true);
-        Ok((ready(Ok(stream)), Some(peer)))
+        let _ = stream.get_ref().set_nodelay(true);
+        Ok((ready(Ok(Stream::new(stream, net::TcpStream::shutdown))), Some(peer)))
     }
 }
 
 #[cfg(unix)]
 impl Listener<Smol> for smol::net::unix::UnixListener {
-    type Stream = smol::net::unix::UnixStream;
+    type Stream = Stream<unix::net::UnixStream>;
     type Opening = Ready<io::Result<Self::Stream>>;
 
     async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
-        let (stream, _) = Self::accept(self).await?;
-        Ok((ready(Ok(stream)), None))
+        let inner: Arc<Async<unix::net::UnixListener>> = self.clone().into();
+        let (stream, _) = inner.accept().await?;
+        Ok((ready(Ok(Stream::new(stream, unix::net::UnixStream::shutdown))), None))
     }
 }

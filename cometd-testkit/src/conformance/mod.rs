@@ -130,3 +130,26 @@ async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T>
     };
     or(async { Some(future.await) }, late).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn no_case_is_left_out() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance");
+        let list = include_str!("mod.rs");
+        let mut cases = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let named = |line: &str| {
+                Some(line.strip_prefix("pub async fn ")?.split_once('(')?.0.to_owned())
+            };
+            for case in text.lines().filter_map(named) {
+                assert!(list.lines().any(|line| line.trim() == case), "{case}");
+                cases += 1;
+            }
+        }
+        assert!(cases > 20, "{cases}");
+    }
+}

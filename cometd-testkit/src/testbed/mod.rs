@@ -1,7 +1,8 @@
 //! The testbed: one small application that shows every capability of the server over the wire.
 //!
 //! Any black-box client or suite can be pointed at it. It is written against the application's API
-//! alone, so each adapter hosts the same one (`cargo run -p cometd-hyper --example testbed`).
+//! alone, so each adapter hosts the same one (`cargo run -p cometd-hyper --example testbed`, and
+//! `-p cometd-smol`).
 //! What is where:
 //!
 //! | what | behaviour |

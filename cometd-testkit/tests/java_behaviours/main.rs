@@ -37,7 +37,7 @@ mod support;
 // | 56, 65, 66 | client-side |
 // | 57-61 | `duplicates` |
 // | 70, 72-74, 76-80, 82-87, 89, 90 | `expiration` (82 in `connect`) |
-// | 71, 75 | the core's `socket_life`; with real sockets in `cometd-hyper` |
+// | 71, 75 | the core's `socket_life`; with real sockets in `conformance` |
 // | 81 | `local` of the tests of applications |
 // | 87, 88 | `authorizers`, `expiration`; there are no weak listeners |
 // | 91-96 | `disconnect` |
@@ -47,7 +47,7 @@ mod support;
 // | 107 | client-side |
 // | 118-124, 130-135, 137-140, 142, 147, 206 | `publish` |
 // | 125-129, 146 | `channels` (127 as "told once": there are no initializers; 146 without extensions) |
-// | 136, 141 | the suite `websocket`; with real sockets in `cometd-hyper` |
+// | 136, 141 | the suite `websocket`; with real sockets in `conformance` |
 // | 143, 145 | client-side |
 // | 148-154 | `lazy` |
 // | 155, 156 | `interceptors` (156 as an extension of the session) |
@@ -55,7 +55,7 @@ mod support;
 // | 172-176 | `jsonp` (175: the server's side of a URI that is too long) |
 // | 177, 178, 180, 183, 184, 205 | `http` |
 // | 179, 181, 182 | the Java server's dump; client-side |
-// | 185-198 | the suite `websocket`, `ws` in the core, `cometd-hyper` (198, the cookie's parser, in part with 171) |
+// | 185-198 | the suite `websocket`, `ws` in the core, `conformance` (198, the cookie's parser, in part with 171) |
 // | 199-204 | `authorizers` (204 is client-side) |
 // | 207-210 | `interceptors` |
 // | 211-218 | `nodejs_wire/ack`; the core's `acknowledged` and its queue; with published clients (214: there are no callbacks) |
