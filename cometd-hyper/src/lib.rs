@@ -30,7 +30,7 @@ mod server;
 pub use bayeux_core;
 pub use bayeux_core::adapter::{
     BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedService, Secured,
-    ServeOptions,
+    ServeOptions, Site,
 };
 pub use bayeux_core::front::Bayeux;
 pub use runtime::{Tokio, start};

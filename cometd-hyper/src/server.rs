@@ -4,16 +4,11 @@ use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::SocketAddr;
 
-use bayeux_core::adapter::{self, BoxError, Listener, NotFound, ServeOptions};
+use bayeux_core::adapter::{self, Listener, NotFound, ServeOptions, Site};
 use bayeux_core::front::Bayeux;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tower_service::Service;
 
 use crate::runtime::Tokio;
 
@@ -47,7 +42,7 @@ where
 /// # Errors
 ///
 /// When the listener fails for good.
-pub async fn serve_with<L, S, R>(
+pub async fn serve_with<L, S>(
     listener: L,
     bayeux: Bayeux,
     others: S,
@@ -56,11 +51,7 @@ pub async fn serve_with<L, S, R>(
 ) -> io::Result<()>
 where
     L: Listener<Tokio, Stream: AsyncRead + AsyncWrite + Unpin>,
-    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError> + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
+    S: Site,
 {
     adapter::serve(listener, TokioIo::new, bayeux, others, options, shutdown).await
 }

@@ -37,7 +37,7 @@ mod server;
 pub use bayeux_core;
 pub use bayeux_core::adapter::{
     BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedService, Secured,
-    ServeOptions,
+    ServeOptions, Site,
 };
 pub use bayeux_core::front::Bayeux;
 pub use io::Stream;

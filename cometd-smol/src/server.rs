@@ -8,16 +8,10 @@ use std::os::unix;
 use std::sync::Arc;
 
 use async_io::Async;
-use bayeux_core::adapter::{self, BoxError, Listener, NotFound, ServeOptions};
+use bayeux_core::adapter::{self, Listener, NotFound, ServeOptions, Site};
 use bayeux_core::front::Bayeux;
-use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use smol::net::TcpListener;
-
-use tower_service::Service;
 
 use crate::io::{Io, Stream};
 use crate::runtime::Smol;
@@ -53,7 +47,7 @@ where
 /// # Errors
 ///
 /// When the listener fails for good.
-pub async fn serve_with<L, S, R>(
+pub async fn serve_with<L, S>(
     listener: L,
     bayeux: Bayeux,
     others: S,
@@ -62,11 +56,7 @@ pub async fn serve_with<L, S, R>(
 ) -> io::Result<()>
 where
     L: Listener<Smol, Stream: AsyncRead + AsyncWrite + Unpin>,
-    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError> + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
+    S: Site,
 {
     adapter::serve(listener, Io::new, bayeux, others, options, shutdown).await
 }

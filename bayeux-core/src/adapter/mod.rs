@@ -34,6 +34,7 @@ mod os;
 mod read;
 mod serve;
 mod service;
+mod site;
 mod timer;
 mod upgrade;
 
@@ -41,5 +42,6 @@ pub use body::CometdBody;
 pub use listener::{Listener, Secured};
 pub use options::ServeOptions;
 pub use os::{OsEntropy, log};
-pub use serve::{NotFound, serve};
+pub use serve::serve;
 pub use service::{BoxError, CometdLayer, CometdService, MountedService};
+pub use site::{NotFound, Site};

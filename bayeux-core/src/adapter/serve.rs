@@ -2,18 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::convert::Infallible;
-use core::future::{Future, Ready, poll_fn, ready};
+use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 
-use ::http::{Request, Response, StatusCode};
-use bytes::Bytes;
-use http_body::Body;
-use http_body_util::Empty;
+use ::http::Request;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
@@ -27,7 +23,8 @@ use super::hosted::hosted;
 use super::io::{Protocol, Stream};
 use super::listener::Listener;
 use super::options::ServeOptions;
-use super::service::{BoxError, CometdLayer, MountedService};
+use super::service::{CometdLayer, MountedService};
+use super::site::Site;
 use super::timer::{Clock, Tasks, within};
 use super::upgrade::Host;
 use crate::front::{Bayeux, PeerAddr};
@@ -42,7 +39,7 @@ use crate::front::{Bayeux, PeerAddr};
 /// # Errors
 ///
 /// When the listener fails for good. A connection that fails is its own matter.
-pub async fn serve<P, L, I, S, R>(
+pub async fn serve<P, L, I, S>(
     mut listener: L,
     speak: fn(L::Stream) -> I,
     bayeux: Bayeux,
@@ -53,11 +50,7 @@ pub async fn serve<P, L, I, S, R>(
 where
     L: Listener<P>,
     I: Read + Write + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError> + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
+    S: Site,
 {
     let host = Arc::new(Hosting::new(bayeux.clone(), others, options));
     let connections = Connections::new(host.options.max_connections);
@@ -131,14 +124,7 @@ struct Hosting<S> {
     options: ServeOptions,
 }
 
-impl<S, R> Hosting<S>
-where
-    S: Service<Request<Incoming>, Response = Response<R>> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError> + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Into<BoxError>,
-{
+impl<S: Site> Hosting<S> {
     fn new(bayeux: Bayeux, others: S, options: ServeOptions) -> Self {
         let layer =
             CometdLayer::new(bayeux.clone()).path(&options.path).body_timeout(options.body_timeout);
@@ -265,25 +251,5 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
             extensions.insert(self.host.clone());
         }
         self.inner.call(request)
-    }
-}
-
-/// What is at all other paths when there is nothing else: 404.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NotFound;
-
-impl<B> Service<Request<B>> for NotFound {
-    type Response = Response<Empty<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        let mut response = Response::new(Empty::new());
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        ready(Ok(response))
     }
 }
