@@ -44,6 +44,7 @@ enum Happening {
     Opened(LinkId, Peer),
     Line(LinkId, Vec<u8>),
     Sent(LinkId, bool),
+    TooLong(LinkId),
     Gone(LinkId),
 }
 
@@ -122,7 +123,7 @@ impl Lines {
                 self.input(Input::Open { link, info: LinkInfo::new(Transport::WebSocket) });
             }
             // Of a connection that was closed here there may still be something on its way.
-            Happening::Line(link, _) | Happening::Sent(link, _)
+            Happening::Line(link, _) | Happening::Sent(link, _) | Happening::TooLong(link)
                 if !self.peers.contains_key(&link) => {}
             Happening::Line(link, line) if line.is_empty() => {
                 self.input(Input::Alive { link });
@@ -135,6 +136,10 @@ impl Lines {
                     self.input(Input::Close { link });
                 }
             },
+            Happening::TooLong(link) => {
+                self.close(link, "the line is too long");
+                self.input(Input::Close { link });
+            }
             Happening::Sent(link, delivered) => self.input(Input::Sent { link, delivered }),
             Happening::Gone(link) => {
                 if self.peers.remove(&link).is_some() {
@@ -214,12 +219,16 @@ fn open(link: LinkId, stream: TcpStream, tell: &Sender<Happening>) -> io::Result
     if tell.send(opened).is_err() {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    thread::spawn(move || {
+    let reader = move || {
         read(link, reading, &go_on, &told_by_reader);
         let _ = told_by_reader.send(Happening::Gone(link));
-    });
-    thread::spawn(move || write(link, writing, &to_write, &told_by_writer));
-    Ok(())
+    };
+    let writer = move || write(link, writing, &to_write, &told_by_writer);
+    let threads = thread::Builder::new().spawn(reader).and(thread::Builder::new().spawn(writer));
+    if threads.is_err() {
+        let _ = tell.send(Happening::Gone(link));
+    }
+    threads.map(drop)
 }
 
 /// Reads a line, and another one when the machine is through with it.
@@ -229,7 +238,13 @@ fn read(link: LinkId, stream: TcpStream, go_on: &Receiver<()>, tell: &Sender<Hap
         let mut line = Vec::new();
         match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
             Ok(_) if line.ends_with(b"\n") => {}
-            // The end, in the middle of a line perhaps; or a line without one.
+            Ok(_) if line.len() as u64 == LONGEST_LINE => {
+                let _ = tell.send(Happening::TooLong(link));
+                // Until there is nobody to tell to read on.
+                let _ = go_on.recv();
+                return;
+            }
+            // The end, in the middle of a line perhaps.
             _ => return,
         }
         let line = line.trim_ascii().to_vec();
@@ -311,6 +326,7 @@ mod tests {
         assert_eq!(reply, "!the payload is not a JSON array of Bayeux messages");
         assert_eq!(bad.hear(), "");
         endless.0.get_mut().write_all(&vec![b'['; LONGEST_LINE as usize]).unwrap();
+        assert_eq!(endless.hear(), "!the line is too long");
         assert_eq!(endless.hear(), "");
         good.handshake();
     }

@@ -29,8 +29,8 @@ mod server;
 
 pub use bayeux_core;
 pub use bayeux_core::adapter::{
-    BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedService, Secured,
-    ServeOptions, Site,
+    BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedBody, MountedService,
+    Secured, ServeOptions, Site,
 };
 pub use bayeux_core::front::Bayeux;
 pub use runtime::{Tokio, start};

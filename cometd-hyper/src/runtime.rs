@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bayeux_core::adapter::{OsEntropy, log};
+use bayeux_core::adapter::{OsEntropy, log_report};
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// Makes a server on the tokio runtime that this is called in.
+/// Makes a server on the tokio runtime that this is called in. Its timers and its IO must be
+/// enabled (`enable_all`), as `#[tokio::main]` does.
 ///
 /// # Errors
 ///
@@ -41,6 +42,8 @@ impl Runtime for Tokio {
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {
+        // Whoever sleeps need not be on the runtime.
+        let _on = self.handle.enter();
         match self.epoch.checked_add(Duration::from_micros(at.as_micros())) {
             Some(at) => Box::pin(tokio::time::sleep_until(at)),
             // The clock does not reach that far, so nobody waits for it.
@@ -57,6 +60,6 @@ impl Runtime for Tokio {
     }
 
     fn report(&self, report: Report<'_>) {
-        log(&report);
+        log_report(&report);
     }
 }

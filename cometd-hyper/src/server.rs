@@ -15,15 +15,17 @@ use crate::runtime::Tokio;
 /// Serves Bayeux under `options.path` and nothing else, until `shutdown` is ready.
 ///
 /// Then it stops accepting, answers held connects with the advice to come back a little later,
-/// finishes what is being answered, closes WebSockets, and returns. Dropping the future cuts all
-/// connections off.
+/// finishes what is being answered, closes WebSockets, and returns. All of that is the end of the
+/// server ([`Bayeux::drain`]), not only of this listener. Dropping the future cuts all connections
+/// off.
 ///
 /// `listener` is one of tokio's, one with TLS ([`Secured`](crate::Secured)), or your own
 /// ([`Listener`]).
 ///
 /// # Errors
 ///
-/// When the listener fails for good. A connection that fails is its own matter.
+/// When the listener fails for good, after the same orderly end. A connection that fails is its own
+/// matter.
 pub async fn serve<L>(
     listener: L,
     bayeux: Bayeux,
@@ -39,9 +41,12 @@ where
 /// The same with a service for all other paths: `tower::service_fn` makes one of a function, an
 /// axum `Router` is one. `examples/chat.rs` has one that serves files and metrics.
 ///
+/// A connection that it upgrades is its own matter: it has no place among
+/// `max_connections`, and is not waited for or cut off.
+///
 /// # Errors
 ///
-/// When the listener fails for good.
+/// As [`serve`].
 pub async fn serve_with<L, S>(
     listener: L,
     bayeux: Bayeux,

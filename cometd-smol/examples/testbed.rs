@@ -42,7 +42,7 @@ async fn run(options: Options, executor: Arc<Executor<'static>>) -> Result<(), B
             Timer::after(duration).await;
         }) as _
     });
-    let start = |builder| start_on(move |task| executor.spawn(task).detach(), builder);
+    let start = |builder| start_on(&executor, builder);
     let bayeux = testbed::build(&options, sleep, start)?;
     let listener = TcpListener::bind(options.listen).await?;
     let mut serve_options = ServeOptions::default();

@@ -25,7 +25,8 @@
 //! # Executors
 //!
 //! [`start`] uses smol's global executor, which has one thread unless `SMOL_THREADS` says more. A
-//! server can as well live on an executor of your own, of one thread or of many: [`start_on`].
+//! server can as well live on an executor of your own, of one thread or of many: [`start_on`],
+//! [`start_with`].
 //!
 //! With the feature `metrics` the server's figures go to the `metrics` facade:
 //! [`bayeux_core::front::Metrics`](bayeux_core::front).
@@ -36,10 +37,10 @@ mod server;
 
 pub use bayeux_core;
 pub use bayeux_core::adapter::{
-    BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedService, Secured,
-    ServeOptions, Site,
+    BoxError, CometdBody, CometdLayer, CometdService, Listener, MountedBody, MountedService,
+    Secured, ServeOptions, Site,
 };
 pub use bayeux_core::front::Bayeux;
 pub use io::Stream;
-pub use runtime::{Smol, start, start_on};
+pub use runtime::{Smol, start, start_on, start_with};
 pub use server::{serve, serve_with};

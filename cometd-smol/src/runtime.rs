@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_io::Timer;
-use bayeux_core::adapter::{OsEntropy, log};
+use bayeux_core::adapter::{OsEntropy, log_report};
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
+use smol::Executor;
 
 /// Makes a server on smol's global executor.
 ///
@@ -17,11 +18,11 @@ use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 ///
 /// When the server's options do not make sense.
 pub fn start(builder: Builder) -> Result<Bayeux, ConfigError> {
-    start_on(|task| smol::spawn(task).detach(), builder)
+    start_with(|task| smol::spawn(task).detach(), builder)
 }
 
-/// Makes a server on any executor: `spawn` gives it a task. Somebody has to run the executor, on
-/// as many threads as you like.
+/// Makes a server on an executor of your own. Somebody has to run it, on as many threads as you
+/// like. The server does not keep it alive: what it has still to do is dropped with it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -30,22 +31,38 @@ pub fn start(builder: Builder) -> Result<Bayeux, ConfigError> {
 ///
 /// // One thread for everything.
 /// let executor = Arc::new(Executor::new());
-/// let tasks = Arc::clone(&executor);
 /// smol::block_on(executor.run(async {
-///     let bayeux = start_on(move |task| tasks.spawn(task).detach(), Bayeux::builder())?;
+///     let bayeux = start_on(&executor, Bayeux::builder())?;
 ///     bayeux.publish("/news", &"no tokio").await?;
 ///     Ok::<_, Box<dyn std::error::Error>>(())
 /// }))?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Tasks have handles on the server, and it has `spawn`: an executor that `spawn` keeps alive ends
-/// no sooner than the server's last task. Connections end with [`serve`](crate::serve).
-///
 /// # Errors
 ///
 /// When the server's options do not make sense.
 pub fn start_on(
+    executor: &Arc<Executor<'static>>,
+    builder: Builder,
+) -> Result<Bayeux, ConfigError> {
+    // Its tasks have handles on the server: with a strong one neither would ever be dropped.
+    let executor = Arc::downgrade(executor);
+    let spawn = move |task| {
+        if let Some(executor) = executor.upgrade() {
+            executor.spawn(task).detach();
+        }
+    };
+    start_with(spawn, builder)
+}
+
+/// Makes a server on whatever runs tasks: `spawn` gives it one. For executors that are in a static,
+/// for example (`|task| EXECUTOR.spawn(task).detach()`), or of another crate.
+///
+/// # Errors
+///
+/// When the server's options do not make sense.
+pub fn start_with(
     spawn: impl Fn(Task) + Send + Sync + 'static,
     builder: Builder,
 ) -> Result<Bayeux, ConfigError> {
@@ -85,7 +102,7 @@ impl Runtime for Smol {
     }
 
     fn report(&self, report: Report<'_>) {
-        log(&report);
+        log_report(&report);
     }
 }
 

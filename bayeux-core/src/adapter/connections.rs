@@ -1,14 +1,15 @@
-//! [`Connections`]: how many there are, and the word to all of them that the end has come.
+//! [`Connections`]: how many there are, what they are doing, and the word that the end has come.
 //!
-//! A connection has a [`Place`] among those that there may be, and shares it with what becomes of
-//! it: a WebSocket, or the streams of HTTP/2. Its tasks are [`Hosted`](super::hosted::Hosted): they
-//! look at the stage whenever they are polled, which costs a load, and are woken when it changes.
+//! A connection has a [`Place`] among those that there may be, and shares it with the WebSocket that
+//! it becomes, or with those that HTTP/2 carries in it. Its tasks are
+//! [`hosted`](super::hosted::hosted): they look at the stage whenever they are polled, which costs a
+//! load, and are woken when it changes.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::poll_fn;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -79,7 +80,13 @@ impl Connections {
     pub(super) async fn place(&self) -> Arc<Place> {
         self.until(|state| state.taken < self.0.limit).await;
         self.0.lock().taken += 1;
-        Arc::new(Place(Arc::clone(&self.0)))
+        let server = Arc::clone(&self.0);
+        Arc::new(Place {
+            server,
+            begun: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            stalled: AtomicBool::new(false),
+        })
     }
 
     /// Waits until all places are free.
@@ -93,7 +100,9 @@ impl Connections {
             if is_so(&state) {
                 return Poll::Ready(());
             }
-            state.host = Some(cx.waker().clone());
+            let replaced = state.host.replace(cx.waker().clone());
+            drop(state);
+            drop(replaced);
             Poll::Pending
         })
         .await;
@@ -103,26 +112,63 @@ impl Connections {
     pub(super) fn end(&self) {
         self.0.enter(Stage::Ending);
     }
-}
 
-impl Drop for Connections {
-    fn drop(&mut self) {
+    /// Cuts off all that are left.
+    pub(super) fn cut(&self) {
         self.0.enter(Stage::Cut);
     }
 }
 
-/// A connection's place; free when the last of its tasks is gone.
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+/// A connection's place, free when the last of its tasks is gone; and what it is doing, so that one
+/// that does nothing for too long can be told from others.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Shared>);
+pub(super) struct Place {
+    server: Arc<Shared>,
+    /// How many requests there have been.
+    begun: AtomicUsize,
+    /// How many of them, and of their WebSockets, are not over.
+    open: AtomicUsize,
+    /// Whether something waits for the peer to take it.
+    stalled: AtomicBool,
+}
 
 impl Place {
     pub(super) fn is_ending(&self) -> bool {
-        self.0.stage() >= Stage::Ending
+        self.server.stage() >= Stage::Ending
+    }
+
+    /// How many requests there have been. The other methods have the same thread, mostly, and no
+    /// other data hangs on these numbers.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request, or what became of it, is not over, or its response is not yet with the
+    /// peer.
+    pub(super) fn is_busy(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0 || self.stalled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// Something begins that is not over before what this gives is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
     }
 
     /// A task of this connection that wants to be told.
     pub(super) fn watcher(self: &Arc<Self>) -> Watcher {
-        let mut state = self.0.lock();
+        let mut state = self.server.lock();
         state.keys += 1;
         let key = state.keys;
         drop(state);
@@ -132,13 +178,23 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.server.lock();
         state.taken -= 1;
         let host = state.host.take();
         drop(state);
         if let Some(waker) = host {
             waker.wake();
         }
+    }
+}
+
+/// Something that keeps a connection from being idle.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Place>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -154,15 +210,15 @@ pub(super) struct Watcher {
 impl Watcher {
     /// The stage; the task is woken when it changes.
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Stage {
-        let stage = self.place.0.stage();
+        let stage = self.place.server.stage();
         let waiting = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         if waiting && stage == self.heard {
             return stage;
         }
-        let mut state = self.place.0.lock();
+        let mut state = self.place.server.lock();
         let replaced = state.tasks.insert(self.key, cx.waker().clone());
         // It may have changed before this task was there to be woken.
-        let stage = self.place.0.stage();
+        let stage = self.place.server.stage();
         drop(state);
         drop(replaced);
         (self.waker, self.heard) = (Some(cx.waker().clone()), stage);
@@ -172,7 +228,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let waker = self.place.0.lock().tasks.remove(&self.key);
+        let waker = self.place.server.lock().tasks.remove(&self.key);
         drop(waker);
     }
 }

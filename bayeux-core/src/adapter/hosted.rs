@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -18,10 +19,13 @@ pub(super) fn hosted(
     place: &Arc<Place>,
     future: impl Future<Output = ()> + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let (mut future, mut watcher) = (Box::pin(future), place.watcher());
+    let (mut contained, mut watcher) = (Contained::new(future), place.watcher());
     poll_fn(move |cx| match watcher.poll(cx) {
-        Stage::Serving | Stage::Ending => poll_contained(future.as_mut(), cx),
-        Stage::Cut => Poll::Ready(()),
+        Stage::Serving | Stage::Ending => contained.poll(cx),
+        Stage::Cut => {
+            contained.end();
+            Poll::Ready(())
+        }
     })
 }
 
@@ -29,17 +33,39 @@ pub(super) fn hosted(
 pub(super) fn contained(
     future: impl Future<Output = ()> + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let mut future = Box::pin(future);
-    poll_fn(move |cx| poll_contained(future.as_mut(), cx))
+    let mut contained = Contained::new(future);
+    poll_fn(move |cx| contained.poll(cx))
 }
 
-/// Not every runtime keeps a task's panic to itself: it would end whoever runs smol's executor. So
-/// it is logged here, and ends the task.
-fn poll_contained(future: Pin<&mut impl Future<Output = ()>>, cx: &mut Context<'_>) -> Poll<()> {
-    // A future that panicked is not polled again.
-    catch_unwind(AssertUnwindSafe(|| future.poll(cx))).unwrap_or_else(|panic| {
-        let message = panic_message(&*panic);
-        tracing::error!(target: "bayeux", "a connection's task panicked: {message}");
+/// A future whose panics are logged and end it. Runtimes treat them differently, and none of them
+/// says whose it was; one that comes of dropping a task ends the process with smol's.
+struct Contained<F>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output = ()>> Contained<F> {
+    fn new(future: F) -> Self {
+        Self(Some(Box::pin(future)))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(future) = &mut self.0 else { return Poll::Ready(()) };
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => log_panic(&*panic),
+        }
+        self.end();
         Poll::Ready(())
-    })
+    }
+
+    fn end(&mut self) {
+        let future = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
+            log_panic(&*panic);
+        }
+    }
+}
+
+fn log_panic(panic: &(dyn Any + Send)) {
+    let message = panic_message(panic);
+    tracing::error!(target: "bayeux", "a connection's task panicked: {message}");
 }

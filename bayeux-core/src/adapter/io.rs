@@ -1,5 +1,6 @@
 //! [`Stream`]: a connection that gives its first bytes back, and gives up a peer that takes none.
 
+use alloc::sync::Arc;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -7,10 +8,15 @@ use std::io;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
+use super::connections::Place;
 use crate::front::{Bayeux, Sleep};
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How often in a row something is read before others get their turn. Some runtimes have a budget
+/// for that, others let a peer that always has something to say keep a thread to itself.
+const READS_AT_ONCE: u8 = 4;
 
 /// The protocol that a peer has begun to speak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,24 +25,36 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// A connection. hyper has time-outs for a head's arrival, but none for what is before it and none
-/// for what it writes; here they are.
+/// A connection. hyper has no time-out for what it writes; here it is.
 pub(super) struct Stream<I> {
     io: I,
     /// What was read to tell the protocols apart, and how much of it hyper has got.
     first: [u8; PREFACE.len()],
     read: u8,
     given: u8,
+    reads: u8,
     bayeux: Bayeux,
+    place: Arc<Place>,
     write_timeout: Duration,
-    /// Since when the peer takes nothing.
+    /// Until when the peer may take nothing.
     stalled: Option<Sleep>,
+    given_up: bool,
 }
 
 impl<I: Read + Write + Unpin> Stream<I> {
-    pub(super) fn new(io: I, bayeux: Bayeux, write_timeout: Duration) -> Self {
-        let first = [0; PREFACE.len()];
-        Self { io, first, read: 0, given: 0, bayeux, write_timeout, stalled: None }
+    pub(super) fn new(io: I, bayeux: Bayeux, place: Arc<Place>, write_timeout: Duration) -> Self {
+        Self {
+            io,
+            first: [0; PREFACE.len()],
+            read: 0,
+            given: 0,
+            reads: 0,
+            bayeux,
+            place,
+            write_timeout,
+            stalled: None,
+            given_up: false,
+        }
     }
 
     /// Reads until it is clear what the peer speaks. What is read is not lost; at the connection's
@@ -67,12 +85,23 @@ impl<I: Read + Write + Unpin> Stream<I> {
         cx: &mut Context<'_>,
         poll: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        if self.given_up {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if poll.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.place.set_stalled(false);
+            }
             return poll;
         }
-        let stalled = self.stalled.get_or_insert_with(|| self.bayeux.sleep(self.write_timeout));
-        ready!(stalled.as_mut().poll(cx));
+        let stalled = self.stalled.get_or_insert_with(|| {
+            self.place.set_stalled(true);
+            self.bayeux.sleep(self.write_timeout)
+        });
+        if stalled.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.given_up = true;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -86,17 +115,19 @@ impl<I: Read + Write + Unpin> Read for Stream<I> {
         let this = &mut *self;
         let left = &this.first[usize::from(this.given)..usize::from(this.read)];
         if left.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, into);
+            if this.reads == READS_AT_ONCE {
+                this.reads = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let poll = Pin::new(&mut this.io).poll_read(cx, into);
+            this.reads = if poll.is_ready() { this.reads + 1 } else { 0 };
+            return poll;
         }
         let count = left.len().min(into.remaining());
         into.put_slice(&left[..count]);
         // At most 24.
         this.given += count as u8;
-        if into.remaining() > 0 {
-            // Nearly always the rest of the head is there as well. If not, or if the connection is
-            // broken, the next read tells.
-            let _ = Pin::new(&mut this.io).poll_read(cx, into);
-        }
         Poll::Ready(Ok(()))
     }
 }

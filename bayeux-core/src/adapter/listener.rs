@@ -25,8 +25,10 @@ pub trait Listener<P>: Send {
     ///
     /// # Errors
     ///
-    /// Those of [`io::ErrorKind::InvalidInput`], `NotConnected` and `Unsupported` end the server;
-    /// after all others it tries again a little later.
+    /// Those of [`io::ErrorKind::InvalidInput`] and `Unsupported` end the server. A connection that
+    /// is gone already (`ConnectionAborted` and the like) is passed over; after all others the server
+    /// tries again a little later. What is wrong with one connection is better an error of its
+    /// `Opening`.
     fn accept(
         &mut self,
     ) -> impl Future<Output = io::Result<(Self::Opening, Option<SocketAddr>)>> + Send;
@@ -44,7 +46,11 @@ pub struct Secured<L, F> {
 impl<L, F> Secured<L, F> {
     /// The connections of `listener` after `handshake`. With rustls that is
     /// `move |stream| acceptor.accept(stream)`.
-    pub fn new(listener: L, handshake: F) -> Self {
+    pub fn new<P, H>(listener: L, handshake: F) -> Self
+    where
+        L: Listener<P>,
+        F: FnOnce(L::Stream) -> H + Clone,
+    {
         Self { listener, handshake }
     }
 }
@@ -52,7 +58,7 @@ impl<L, F> Secured<L, F> {
 impl<P, L, F, H, T> Listener<P> for Secured<L, F>
 where
     L: Listener<P>,
-    F: Fn(L::Stream) -> H + Clone + Send + 'static,
+    F: FnOnce(L::Stream) -> H + Clone + Send + 'static,
     H: Future<Output = io::Result<T>> + Send + 'static,
     T: Send + 'static,
 {

@@ -9,13 +9,14 @@
 //!   time-outs, limits and an orderly end;
 //! - [`CometdLayer`]: puts the server under a path of any tower service, an axum router say;
 //! - [`CometdService`]: the server as a tower service on its own;
-//! - [`OsEntropy`], [`log`]: two parts of a `Runtime` that are the same on all of them.
+//! - [`OsEntropy`], [`log_report`]: two parts of a `Runtime` that are the same on all of them.
 //!
 //! It is here rather than in a crate of its own, or twice in the adapters, for the reason that the
 //! front is: who writes a third adapter depends on one crate, and finds all of it there.
 //!
 //! This is the one part of the crate with dependencies that are not the protocol's, so it is behind
-//! a feature of its own (`adapter`), and nothing else in the crate knows of it. It has no clock and
+//! a feature of its own (`adapter`), and nothing else in the crate knows of it. Those that its public
+//! items show are hyper 1, http-body 1, and tower's traits. It has no clock and
 //! no threads either: it sleeps and spawns by the server's `Runtime`.
 //!
 //! # Cancel safety
@@ -27,6 +28,7 @@ mod body;
 mod connections;
 mod frames;
 mod hosted;
+mod idle;
 mod io;
 mod listener;
 mod options;
@@ -41,7 +43,7 @@ mod upgrade;
 pub use body::CometdBody;
 pub use listener::{Listener, Secured};
 pub use options::ServeOptions;
-pub use os::{OsEntropy, log};
+pub use os::{OsEntropy, log_report};
 pub use serve::serve;
-pub use service::{BoxError, CometdLayer, CometdService, MountedService};
+pub use service::{BoxError, CometdLayer, CometdService, MountedBody, MountedService};
 pub use site::{NotFound, Site};

@@ -15,7 +15,7 @@ impl Entropy for OsEntropy {
 }
 
 /// Writes a report to `tracing`, with the target `bayeux`.
-pub fn log(report: &Report<'_>) {
+pub fn log_report(report: &Report<'_>) {
     match report {
         // Clients can cause these at will. The error quotes what they sent.
         Report::DataRefused { error, .. } => {

@@ -4,12 +4,13 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 
-use ::http::Request;
+use ::http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
@@ -18,12 +19,13 @@ use hyper_util::service::TowerToHyperService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::connections::{Connections, Place};
+use super::connections::{Busy, Connections, Place};
 use super::hosted::hosted;
+use super::idle::Idle;
 use super::io::{Protocol, Stream};
 use super::listener::Listener;
 use super::options::ServeOptions;
-use super::service::{CometdLayer, MountedService};
+use super::service::{Answering, CometdLayer, MountedBody, MountedService};
 use super::site::Site;
 use super::timer::{Clock, Tasks, within};
 use super::upgrade::Host;
@@ -32,13 +34,18 @@ use crate::front::{Bayeux, PeerAddr};
 /// Serves Bayeux under `options.path`, and `others` at all other paths, until `shutdown` is ready.
 ///
 /// Then it stops accepting, answers held connects with the advice to come back a little later,
-/// finishes what is being answered, closes WebSockets, and returns.
+/// finishes what is being answered, closes WebSockets, and returns. All of that is the end of the
+/// server ([`Bayeux::drain`]), not only of this listener: one server has one `serve`.
+///
+/// A connection that one of `others` has upgraded is its own matter: it has no place among
+/// `max_connections`, and is not waited for or cut off.
 ///
 /// `speak` makes a runtime's streams hyper's; `P` is what the runtime is called, see [`Listener`].
 ///
 /// # Errors
 ///
-/// When the listener fails for good. A connection that fails is its own matter.
+/// When the listener fails for good, after the same orderly end. A connection that fails is its own
+/// matter.
 pub async fn serve<P, L, I, S>(
     mut listener: L,
     speak: fn(L::Stream) -> I,
@@ -52,10 +59,13 @@ where
     I: Read + Write + Unpin + Send + 'static,
     S: Site,
 {
-    let host = Arc::new(Hosting::new(bayeux.clone(), others, options));
+    let layer =
+        CometdLayer::new(bayeux.clone()).path(&options.path).body_timeout(options.body_timeout);
+    let service = layer.layer(others);
+    let host = Arc::new(Hosting::new(bayeux.clone(), options));
     let connections = Connections::new(host.options.max_connections);
     let mut shutdown = pin!(shutdown);
-    loop {
+    let ended = loop {
         let accepted = {
             let mut accepting = pin!(accept(&mut listener, &connections, &bayeux));
             poll_fn(|cx| match shutdown.as_mut().poll(cx) {
@@ -64,20 +74,27 @@ where
             })
             .await
         };
-        let Some(accepted) = accepted else { break };
-        let (opening, peer, place) = accepted?;
+        let (opening, peer, place) = match accepted {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => break Err(error),
+            None => break Ok(()),
+        };
         let opening = async move { opening.await.map(speak) };
-        let connection = Arc::clone(&host).connection(opening, peer, Arc::clone(&place));
+        let service = WithPeer { inner: service.clone(), peer, place: Arc::clone(&place) };
+        let connection = Arc::clone(&host).connection(opening, service);
         bayeux.spawn(hosted(&place, connection));
-    }
+    };
     drop(listener);
     connections.end();
     bayeux.drain(host.options.reconnect_spread);
     let gone = within(&bayeux, host.options.shutdown_timeout, connections.gone()).await;
     if gone.is_none() {
         tracing::warn!(target: "bayeux", "connections were cut off at the end of the shutdown");
+        connections.cut();
+        // For their tasks to be polled once more: some runtimes poll nothing when this has ended.
+        within(&bayeux, Duration::from_millis(500), connections.gone()).await;
     }
-    Ok(())
+    ended
 }
 
 /// The next connection, when there is a place for it.
@@ -90,9 +107,12 @@ async fn accept<P, L: Listener<P>>(
     loop {
         match listener.accept().await {
             Ok((opening, peer)) => return Ok((opening, peer, place)),
+            Err(error) if is_of_one_client(&error) => {
+                tracing::debug!(target: "bayeux", "a connection was gone at once: {error}");
+            }
             Err(error) if is_passing(&error) => {
-                // Out of descriptors or of memory, or a client that was gone before it was
-                // accepted. Waiting a little keeps the first from becoming a busy loop.
+                // Out of descriptors or of memory. Waiting a little keeps that from becoming a
+                // busy loop.
                 tracing::warn!(target: "bayeux", "cannot accept a connection: {error}");
                 bayeux.sleep(Duration::from_millis(50)).await;
             }
@@ -101,11 +121,23 @@ async fn accept<P, L: Listener<P>>(
     }
 }
 
+/// Whether a client was gone before it was accepted, which says nothing about the next one.
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::NotConnected
+            | Kind::Interrupted
+    )
+}
+
 /// Whether accepting may work again later. The kinds for "too many open files" have no stable
 /// names in the standard library, so the list names what is fatal instead.
 fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidInput, NotConnected, Unsupported};
-    ![InvalidInput, NotConnected, Unsupported].contains(&error.kind())
+    !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 /// Requests of one HTTP/2 connection at the same time: plenty for a browser's tabs, and a bound on
@@ -115,23 +147,25 @@ const HTTP2_STREAMS: u32 = 100;
 /// As good as for ever.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// How long a connection that is asked to end may do nothing: a request that was on its way then is
+/// answered, half of one is not waited for.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What all connections of a server have in common.
-struct Hosting<S> {
+struct Hosting {
     bayeux: Bayeux,
-    service: MountedService<S>,
     http1: http1::Builder,
     http2: http2::Builder<Tasks>,
     options: ServeOptions,
 }
 
-impl<S: Site> Hosting<S> {
-    fn new(bayeux: Bayeux, others: S, options: ServeOptions) -> Self {
-        let layer =
-            CometdLayer::new(bayeux.clone()).path(&options.path).body_timeout(options.body_timeout);
+impl Hosting {
+    fn new(bayeux: Bayeux, options: ServeOptions) -> Self {
         // hyper adds it to a moment, which must not overflow.
         let head_timeout = options.head_timeout.min(LONGEST);
         let mut http1 = http1::Builder::new();
-        http1.timer(Clock::new(&bayeux)).header_read_timeout(head_timeout);
+        // That is what `Idle` does.
+        http1.header_read_timeout(None);
         let mut http2 = http2::Builder::new(Tasks(bayeux.clone()));
         http2
             .timer(Clock::new(&bayeux))
@@ -140,16 +174,19 @@ impl<S: Site> Hosting<S> {
             .max_concurrent_streams(HTTP2_STREAMS)
             // WebSockets over HTTP/2 (RFC 8441).
             .enable_connect_protocol();
-        Self { bayeux, service: layer.layer(others), http1, http2, options }
+        Self { bayeux, http1, http2, options }
     }
 
     /// One connection, to its end.
-    async fn connection<I: Read + Write + Unpin + Send + 'static>(
+    async fn connection<I, S>(
         self: Arc<Self>,
         opening: impl Future<Output = io::Result<I>> + Send + 'static,
-        peer: Option<SocketAddr>,
-        place: Arc<Place>,
-    ) {
+        service: WithPeer<S>,
+    ) where
+        I: Read + Write + Unpin + Send + 'static,
+        S: Site,
+    {
+        let (accepted, peer, place) = (self.bayeux.now(), service.peer, Arc::clone(&service.place));
         let begun = within(&self.bayeux, self.options.head_timeout, self.begin(opening, &place));
         // In a box of its own, so that what it takes to open a connection is not kept for all of
         // the time that it is open.
@@ -159,18 +196,18 @@ impl<S: Site> Hosting<S> {
             None | Some(Ok(None)) => return,
             Some(Err(error)) => return failed(peer, &error),
         };
-        let service = self.service.clone();
-        let service = WithPeer { inner: service, peer, host: Host(Arc::clone(&place)) };
         let service = TowerToHyperService::new(service);
+        let idle = Idle::new(&self.bayeux, &place, accepted, self.options.head_timeout);
         let ended = match protocol {
             Protocol::Http1 => {
                 let connection = self.http1.serve_connection(stream, service).with_upgrades();
-                let connection = Box::pin(connection);
-                served(connection, http1::UpgradeableConnection::graceful_shutdown, &place).await
+                let end = http1::UpgradeableConnection::graceful_shutdown;
+                served(Box::pin(connection), end, &place, idle).await
             }
             Protocol::Http2 => {
-                let connection = Box::pin(self.http2.serve_connection(stream, service));
-                served(connection, http2::Connection::graceful_shutdown, &place).await
+                let connection = self.http2.serve_connection(stream, service);
+                let end = http2::Connection::graceful_shutdown;
+                served(Box::pin(connection), end, &place, idle).await
             }
         };
         if let Err(error) = ended {
@@ -183,11 +220,12 @@ impl<S: Site> Hosting<S> {
     async fn begin<I: Read + Write + Unpin>(
         &self,
         opening: impl Future<Output = io::Result<I>>,
-        place: &Place,
+        place: &Arc<Place>,
     ) -> io::Result<Option<(Stream<I>, Protocol)>> {
         let mut beginning = pin!(async {
-            let stream = opening.await?;
-            let mut stream = Stream::new(stream, self.bayeux.clone(), self.options.write_timeout);
+            let (stream, bayeux) = (opening.await?, self.bayeux.clone());
+            let write_timeout = self.options.write_timeout;
+            let mut stream = Stream::new(stream, bayeux, Arc::clone(place), write_timeout);
             let protocol = poll_fn(|cx| stream.poll_protocol(cx)).await?;
             Ok((stream, protocol))
         });
@@ -201,19 +239,35 @@ impl<S: Site> Hosting<S> {
     }
 }
 
-/// Serves a connection to its end, which it is asked for when the server's has come.
+/// Serves a connection to its end, which it is asked for when the server's has come, or when it has
+/// had nothing to do for too long. If it still has nothing to do a little later, it ends so.
 async fn served<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<Box<C>>,
     shutdown: fn(Pin<&mut C>),
     place: &Place,
+    mut idle: Idle,
 ) -> hyper::Result<()> {
     let mut asked = false;
     poll_fn(|cx| {
-        if !asked && place.is_ending() {
-            asked = true;
-            shutdown(connection.as_mut());
+        loop {
+            if !asked && place.is_ending() {
+                asked = true;
+                shutdown(connection.as_mut());
+                idle.restart(GRACE);
+            }
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            match idle.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) if asked => return Poll::Ready(Ok(())),
+                Poll::Ready(()) => {
+                    asked = true;
+                    shutdown(connection.as_mut());
+                    idle.restart(GRACE);
+                }
+            }
         }
-        connection.as_mut().poll(cx)
     })
     .await
 }
@@ -225,31 +279,69 @@ fn failed(peer: Option<SocketAddr>, error: &dyn core::error::Error) {
     }
 }
 
-/// Tells each request where it came from, and who runs what becomes of it.
+/// Tells each request where it came from, and who runs what becomes of it; and the connection that
+/// it has a request.
 #[derive(Clone)]
 struct WithPeer<S> {
-    inner: S,
+    inner: MountedService<S>,
     peer: Option<SocketAddr>,
-    host: Host,
+    place: Arc<Place>,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
-    type Response = S::Response;
+impl<S: Site> Service<Request<Incoming>> for WithPeer<S> {
+    type Response = Response<Counted<MountedBody<S::Body>>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Counted<Answering<S::Body, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> S::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        let busy = self.place.begin();
         let extensions = request.extensions_mut();
         if let Some(peer) = self.peer {
             extensions.insert(PeerAddr(peer));
         }
         if extensions.get::<OnUpgrade>().is_some() {
-            extensions.insert(self.host.clone());
+            extensions.insert(Host(Arc::clone(&self.place)));
         }
-        self.inner.call(request)
+        Counted { inner: self.inner.call(request), busy: Some(busy) }
+    }
+}
+
+/// A response on its way, and then its body: with it the request is over.
+struct Counted<T> {
+    inner: T,
+    busy: Option<Busy>,
+}
+
+impl<B, E> Future for Counted<Answering<B, E>> {
+    type Output = Result<Response<Counted<MountedBody<B>>>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.inner.as_mut().poll(cx))?;
+        let busy = self.busy.take();
+        Poll::Ready(Ok(response.map(|inner| Counted { inner, busy })))
+    }
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }

@@ -5,21 +5,20 @@ use alloc::format;
 use alloc::sync::Arc;
 use core::convert::Infallible;
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
 use ::http::{Request, Response, StatusCode, header};
 use bytes::Bytes;
-use http_body::Body;
-use http_body_util::Either;
+use http_body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::CometdBody;
 use super::read::{ReadError, discard, read};
-use super::upgrade::{mark, upgrade};
+use super::upgrade::{Connection, Host, mark, upgrade};
 use crate::front::{Bayeux, Receipt};
 use crate::http::{Exchange, Plan};
 
@@ -91,9 +90,11 @@ where
 {
     let (mut head, body) = request.into_parts();
     mark(&mut head);
-    let exchange = match bayeux.plan(&head) {
+    let plan = bayeux.plan(&head);
+    let connection = Connection::take(&mut head);
+    let exchange = match plan {
         Plan::Exchange(exchange) => exchange,
-        Plan::Upgrade(accepted) => return Err(upgrade(bayeux, head, accepted)),
+        Plan::Upgrade(accepted) => return Err(upgrade(bayeux, head, connection, accepted)),
         Plan::Answer(response) => {
             // A client that asks first has not sent its body, and shall not be told to.
             if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
@@ -123,7 +124,6 @@ impl<B> Service<Request<B>> for CometdService
 where
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: Into<BoxError>,
 {
     type Response = Response<CometdBody>;
     type Error = Infallible;
@@ -192,30 +192,94 @@ impl<S> MountedService<S> {
     }
 }
 
+/// A response that is being made.
+pub(super) type Answering<R, E> =
+    Pin<Box<dyn Future<Output = Result<Response<MountedBody<R>>, E>> + Send>>;
+
 impl<S, B, R> Service<Request<B>> for MountedService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: Into<BoxError>,
 {
-    type Response = Response<Either<CometdBody, R>>;
+    type Response = Response<MountedBody<R>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+    type Future = Answering<R, S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: Bayeux does not wait for the other service, whose readiness is asked for when
+    /// there is a request for it.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.takes(request.uri().path()) {
             let answer = self.cometd.answer(request);
-            Box::pin(async move { Ok(answer.await.map(Either::Left)) })
-        } else {
-            let answer = self.inner.call(request);
-            Box::pin(async move { Ok(answer.await?.map(Either::Right)) })
+            return Box::pin(async move { Ok(answer.await.map(MountedBody::cometd)) });
         }
+        // What it makes of its connection is its own.
+        let (mut inner, mut request) = (self.inner.clone(), request);
+        request.extensions_mut().remove::<Host>();
+        Box::pin(async move {
+            poll_fn(|cx| inner.poll_ready(cx)).await?;
+            Ok(inner.call(request).await?.map(MountedBody::other))
+        })
+    }
+}
+
+/// The body of a response of a [`MountedService`].
+pub struct MountedBody<R>(Of<R>);
+
+enum Of<R> {
+    Cometd(CometdBody),
+    Other(Pin<Box<R>>),
+}
+
+impl<R> MountedBody<R> {
+    fn cometd(body: CometdBody) -> Self {
+        Self(Of::Cometd(body))
+    }
+
+    fn other(body: R) -> Self {
+        Self(Of::Other(Box::pin(body)))
+    }
+}
+
+impl<R: Body<Data = Bytes>> Body for MountedBody<R> {
+    type Data = Bytes;
+    type Error = R::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+        match &mut self.0 {
+            Of::Cometd(body) => {
+                Pin::new(body).poll_frame(cx).map_err(|never: Infallible| match never {})
+            }
+            Of::Other(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Of::Cometd(body) => body.is_end_stream(),
+            Of::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Of::Cometd(body) => body.size_hint(),
+            Of::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+impl<R> fmt::Debug for MountedBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MountedBody").finish_non_exhaustive()
     }
 }
 

@@ -23,7 +23,6 @@ pub trait Site:
         Future: Future + Send + 'static,
     > + Clone
     + Send
-    + Sync
     + 'static
 {
     /// The body of its responses.
@@ -32,7 +31,7 @@ pub trait Site:
 
 impl<S, B> Site for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<BoxError> + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,

@@ -19,6 +19,19 @@ use crate::ws::{ExtendedConnect, Upgrade};
 #[derive(Clone)]
 pub(super) struct Host(pub(super) Arc<Place>);
 
+/// What a request has of its connection. Nobody but an upgrade may keep that: a head is kept for as
+/// long as the application has a use for it, and with these the connection would be, too.
+pub(super) struct Connection {
+    on_upgrade: Option<OnUpgrade>,
+    host: Option<Host>,
+}
+
+impl Connection {
+    pub(super) fn take(head: &mut request::Parts) -> Self {
+        Self { on_upgrade: head.extensions.remove(), host: head.extensions.remove() }
+    }
+}
+
 /// Marks a `CONNECT` that asks for a WebSocket over HTTP/2, which HTTP's types alone do not show.
 pub(super) fn mark(head: &mut request::Parts) {
     if head.method == Method::CONNECT
@@ -31,16 +44,18 @@ pub(super) fn mark(head: &mut request::Parts) {
 /// Starts to serve a WebSocket, as soon as the answer is out.
 pub(super) fn upgrade(
     bayeux: Bayeux,
-    mut head: request::Parts,
+    head: request::Parts,
+    connection: Connection,
     upgrade: Upgrade,
 ) -> Response<Bytes> {
-    let Some(on_upgrade) = head.extensions.remove::<OnUpgrade>() else {
+    let Some(on_upgrade) = connection.on_upgrade else {
         // Whatever serves the connection has no way to hand it over.
         let mut response = Response::new(Bytes::from_static(b"this host cannot upgrade"));
         *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
         return response;
     };
-    let host = head.extensions.remove::<Host>();
+    let place = connection.host.map(|host| host.0);
+    let busy = place.as_ref().map(Place::begin);
     let (max_message_size, server) = (upgrade.max_message_size(), bayeux.clone());
     let beginning = async move {
         match on_upgrade.await {
@@ -60,9 +75,10 @@ pub(super) fn upgrade(
         if let Some(socket) = Box::pin(beginning).await {
             socket.await;
         }
+        drop(busy);
     };
-    match host {
-        Some(Host(place)) => server.spawn(hosted(&place, serving)),
+    match place {
+        Some(place) => server.spawn(hosted(&place, serving)),
         None => server.spawn(contained(serving)),
     }
     upgrade.into_response()

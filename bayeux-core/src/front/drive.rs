@@ -45,7 +45,7 @@ impl Future for Driver {
             };
             drop(replaced);
             if self.sleep.as_ref().map(|(until, _)| *until) != due {
-                self.sleep = due.map(|until| (until, bayeux.shared.runtime.sleep_until(until)));
+                self.sleep = due.map(|until| (until, bayeux.sleep_until(until)));
             }
             let Some((_, sleep)) = &mut self.sleep else { return Poll::Pending };
             if sleep.as_mut().poll(cx).is_pending() {

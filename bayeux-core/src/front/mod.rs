@@ -250,7 +250,11 @@ impl Bayeux {
     /// A future that is ready after `duration`, in the time of the server's [`Runtime`]: in a
     /// simulation that is virtual time. Dropping it stops the sleep.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        self.shared.runtime.sleep_until(self.now() + duration)
+        self.sleep_until(self.now() + duration)
+    }
+
+    pub(crate) fn sleep_until(&self, at: Time) -> Sleep {
+        self.shared.runtime.sleep_until(at)
     }
 
     /// Runs `future` as a task of the server's [`Runtime`]; nobody has to wait for it. What it

@@ -27,6 +27,7 @@ pub trait Runtime: Send + Sync + 'static {
     fn wall(&self) -> WallTime;
 
     /// A future that is ready when [`now`](Self::now) is at least `at`; a little later is no harm.
+    /// It is asked for and polled on any thread, and not polled again when it was ready.
     fn sleep_until(&self, at: Time) -> Sleep;
 
     /// Runs `task` to its end, whoever waits for it.

@@ -44,16 +44,19 @@ impl Close {
     }
 
     /// The end of a connection that the peer has offended on.
+    #[cfg(feature = "front")]
     pub(crate) const fn violation(reason: &'static str) -> Self {
         Self { code: 1002, reason }
     }
 
     /// The end of a connection that is of no use any more.
+    #[cfg(feature = "front")]
     pub(crate) const fn done(reason: &'static str) -> Self {
         Self { code: 1000, reason }
     }
 
     /// The end of a connection that nobody has offended on.
+    #[cfg(feature = "front")]
     pub(crate) const fn going_away(reason: &'static str) -> Self {
         Self { code: 1001, reason }
     }

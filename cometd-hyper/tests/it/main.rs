@@ -6,3 +6,4 @@ mod adapter;
 mod axum;
 mod conformance;
 mod listeners;
+mod runtime;

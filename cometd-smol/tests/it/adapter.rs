@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cometd_smol::bayeux_core::ConfigError;
 use cometd_smol::bayeux_core::front::{Builder, Task};
-use cometd_smol::{Bayeux, ServeOptions, serve, start_on};
+use cometd_smol::{Bayeux, ServeOptions, serve, start_with};
 use cometd_testkit::adapter::{Adapter, Ended, Spawner};
 use smol::channel::Sender;
 use smol::net::TcpListener;
@@ -53,7 +53,7 @@ impl Drop for Smol {
 impl Adapter for Smol {
     fn start(&self, builder: Builder) -> Result<Bayeux, ConfigError> {
         let tasks = self.tasks.clone();
-        start_on(move |task| tasks.spawn(task), builder)
+        start_with(move |task| tasks.spawn(task), builder)
     }
 
     fn serve(

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cometd_smol::bayeux_core::front::Incoming;
-use cometd_smol::{Bayeux, ServeOptions, serve, start, start_on};
+use cometd_smol::{Bayeux, ServeOptions, serve, start, start_on, start_with};
 use smol::Executor;
 use smol::channel::{Receiver, bounded};
 use smol::net::TcpListener;
@@ -83,12 +83,37 @@ fn one_thread_will_do() {
     let executor = Arc::new(Executor::new());
     let ((tell, told), (stop, stopped)) = (bounded(1), bounded(1));
     let client = client(told, stop);
-    let tasks = Arc::clone(&executor);
     smol::block_on(executor.run(async {
-        let bayeux = start_on(move |task| tasks.spawn(task).detach(), Bayeux::builder()).unwrap();
+        let bayeux = start_on(&executor, Bayeux::builder()).unwrap();
         application(bayeux, tell, stopped).await;
     }));
     client.join().unwrap();
+}
+
+#[test]
+fn what_is_cut_off_is_closed_although_nobody_runs_the_executor_any_more() {
+    let executor = Arc::new(Executor::new());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    stream.write_all(b"POST /cometd HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[").unwrap();
+    let mut options = ServeOptions::default();
+    options.shutdown_timeout = Duration::from_millis(50);
+    let (bayeux, served) = smol::block_on(executor.run(async {
+        let bayeux = start_on(&executor, Bayeux::builder()).unwrap();
+        let listener = TcpListener::try_from(listener).unwrap();
+        let shutdown = bayeux.sleep(Duration::from_millis(50));
+        let served = serve(listener, bayeux.clone(), options, shutdown).await;
+        (bayeux, served)
+    }));
+    served.unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // Its end or a reset, but no time-out.
+    let read = stream.read(&mut [0]);
+    assert!(
+        !matches!(&read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock),
+        "{read:?}"
+    );
+    drop((executor, bayeux));
 }
 
 /// Somebody else's.
@@ -101,7 +126,7 @@ fn somebody_elses_with_many_threads_will_do() {
     }
     let ((tell, told), (stop, stopped)) = (bounded(1), bounded(1));
     let client = client(told, stop);
-    let bayeux = start_on(|task| THEIRS.spawn(task).detach(), Bayeux::builder()).unwrap();
+    let bayeux = start_with(|task| THEIRS.spawn(task).detach(), Bayeux::builder()).unwrap();
     smol::block_on(THEIRS.spawn(application(bayeux, tell, stopped)));
     client.join().unwrap();
 }

@@ -80,7 +80,7 @@ impl World {
         let (client, server) = duplex(bytes);
         self.meet.send(Met::Connection(server)).unwrap();
         self.sim.settle();
-        Peer { sim: self.sim.clone(), stream: Some(client) }
+        Peer::over(&self.sim, client)
     }
 
     pub(crate) fn stop(&mut self) {
@@ -93,6 +93,7 @@ impl World {
 pub(crate) struct Peer {
     sim: Sim,
     stream: Option<DuplexStream>,
+    cookie: String,
 }
 
 #[derive(Debug, PartialEq)]
@@ -105,7 +106,12 @@ pub(crate) enum Frame {
 
 impl Peer {
     pub(crate) fn over(sim: &Sim, stream: DuplexStream) -> Self {
-        Self { sim: sim.clone(), stream: Some(stream) }
+        Self { sim: sim.clone(), stream: Some(stream), cookie: String::new() }
+    }
+
+    /// The cookie that came last.
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
     }
 
     fn with<T, F>(&mut self, act: impl FnOnce(DuplexStream) -> F) -> T
@@ -180,6 +186,10 @@ impl Peer {
     pub(crate) fn send(&mut self, messages: &Value) -> Value {
         self.post(messages);
         let head = self.head();
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: BAYEUX_BROWSER="));
+        if let Some(cookie) = cookie {
+            self.cookie = cookie.split(';').next().unwrap().to_owned();
+        }
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         serde_json::from_slice(&self.read(length.unwrap().parse().unwrap())).unwrap()
     }
