@@ -21,12 +21,15 @@ pub struct Stream<T> {
     inner: Async<T>,
     /// Whether all that had come is read: more is a matter of waiting.
     drained: bool,
+    /// Whether the operating system took no more: writing is a matter of waiting, too. Trying again
+    /// for another reason would look as if the peer had taken something.
+    full: bool,
     shutdown: fn(&T, Shutdown) -> io::Result<()>,
 }
 
 impl<T> Stream<T> {
     pub(crate) fn new(inner: Async<T>, shutdown: fn(&T, Shutdown) -> io::Result<()>) -> Self {
-        Self { inner, drained: false, shutdown }
+        Self { inner, drained: false, full: false, shutdown }
     }
 
     /// The stream itself, to look at its addresses, say.
@@ -71,16 +74,18 @@ where
     for<'a> &'a T: io::Write,
 {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
+            if self.full {
+                ready!(self.inner.poll_writable(cx))?;
+                self.full = false;
+            }
             let mut stream = self.inner.get_ref();
             match stream.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.inner.poll_writable(cx))?;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return Poll::Ready(result),
             }

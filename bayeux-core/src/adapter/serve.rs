@@ -104,6 +104,7 @@ async fn accept<P, L: Listener<P>>(
     bayeux: &Bayeux,
 ) -> io::Result<(L::Opening, Option<SocketAddr>, Arc<Place>)> {
     let place = connections.place().await;
+    let mut warned = false;
     loop {
         match listener.accept().await {
             Ok((opening, peer)) => return Ok((opening, peer, place)),
@@ -113,7 +114,10 @@ async fn accept<P, L: Listener<P>>(
             Err(error) if is_passing(&error) => {
                 // Out of descriptors or of memory. Waiting a little keeps that from becoming a
                 // busy loop.
-                tracing::warn!(target: "bayeux", "cannot accept a connection: {error}");
+                if !warned {
+                    tracing::warn!(target: "bayeux", "cannot accept connections: {error}");
+                }
+                warned = true;
                 bayeux.sleep(Duration::from_millis(50)).await;
             }
             Err(error) => return Err(error),

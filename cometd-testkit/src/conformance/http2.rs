@@ -1,14 +1,10 @@
 //! HTTP/2: many requests on one connection.
 
 use std::future::Future;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -22,8 +18,8 @@ use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 use smol_hyper::rt::FuturesIo;
 
+use super::held;
 use super::peer::Running;
-use super::{held, within};
 use crate::adapter::Adapter;
 
 /// smol's global executor.
@@ -169,33 +165,4 @@ pub async fn a_reset_stream_and_a_lost_connection_are_noticed(adapter: &dyn Adap
     held(&server.bayeux, 0).await;
     assert!(request.await.is_err());
     assert_eq!(server.bayeux.sessions().len(), 1, "the session can still come back");
-}
-
-pub async fn a_peer_that_never_stops_talking_keeps_nobody_waiting(adapter: &dyn Adapter) {
-    let server = Running::new(adapter);
-    let over = Arc::new(AtomicBool::new(false));
-    let flood = |_| {
-        let (address, over) = (server.address, Arc::clone(&over));
-        thread::spawn(move || {
-            let mut stream = std::net::TcpStream::connect(address).unwrap();
-            stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-            stream.write_all(b"\0\0\0\x04\0\0\0\0\0").unwrap();
-            // Frames of a type that nobody knows, which are to be passed over.
-            let unknown = b"\0\0\0\xbe\0\0\0\0\0".repeat(7_000);
-            while !over.load(Ordering::Relaxed) {
-                if stream.write_all(&unknown).is_err() {
-                    break;
-                }
-            }
-        })
-    };
-    let flooding: Vec<_> = (0..4).map(flood).collect();
-    for _ in 0..3 {
-        let opening = async { server.peer().await.open().await };
-        assert!(within(Duration::from_secs(5), opening).await.is_some(), "nobody is answered");
-    }
-    over.store(true, Ordering::Relaxed);
-    for flooding in flooding {
-        flooding.join().unwrap();
-    }
 }

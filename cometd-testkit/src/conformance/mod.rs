@@ -19,6 +19,8 @@ pub mod answers;
 #[doc(hidden)]
 pub mod connections;
 #[doc(hidden)]
+pub mod floods;
+#[doc(hidden)]
 pub mod http2;
 mod peer;
 #[doc(hidden)]
@@ -60,6 +62,10 @@ macro_rules! conformance {
             answers {
                 are_the_same_to_the_byte
             }
+            floods {
+                of_parts_of_a_text_keep_nobody_waiting
+                of_unknown_frames_keep_nobody_waiting
+            }
             connections {
                 a_lost_connection_is_noticed_and_its_events_come_with_the_next_connect
                 a_request_behind_a_held_connect_is_answered_in_its_turn
@@ -73,7 +79,6 @@ macro_rules! conformance {
                 the_peers_address_and_headers_reach_the_handlers
             }
             http2 {
-                a_peer_that_never_stops_talking_keeps_nobody_waiting
                 all_tabs_of_a_browser_are_held_on_one_connection
                 a_reset_stream_and_a_lost_connection_are_noticed
             }

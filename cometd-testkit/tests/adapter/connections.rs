@@ -204,6 +204,33 @@ fn half_a_head_does_not_delay_the_end() {
 }
 
 #[test]
+fn what_is_being_taken_at_the_end_arrives_whole() {
+    let mut world = World::new(|_| {});
+    let mut peer = world.dial(1_000);
+    let reply = peer.send(&json!([{ "channel": "/meta/handshake" }]));
+    let session = world.bayeux.sessions().remove(0);
+    session.deliver("/a", &"x".repeat(50_000)).unwrap();
+    let connect = json!([{ "channel": "/meta/connect", "clientId": reply[0]["clientId"] }]);
+    let body = connect.to_string();
+    let head = "POST /cometd HTTP/1.1\r\nhost: x\r\n";
+    let cookie = format!("cookie: BAYEUX_BROWSER={}\r\n", peer.cookie());
+    peer.write(format!("{head}{cookie}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    let head = peer.head();
+    world.stop();
+    let mut taken = 0;
+    // Slowly, but not too slowly.
+    while taken < 50_000 {
+        world.sim.advance(Duration::from_millis(150));
+        taken += peer.read(1_000).len();
+        assert!(world.sim.now().as_micros() < 9_000_000, "{head}");
+    }
+    let rest = String::from_utf8(peer.read(10_000)).unwrap();
+    assert!(rest.ends_with("}]"), "{rest}");
+    world.sim.settle();
+    world.served.take().unwrap().unwrap();
+}
+
+#[test]
 fn a_connection_of_http2_without_requests_is_given_up() {
     let world = World::new(|_| {});
     let mut peer = world.dial(PIPE);
