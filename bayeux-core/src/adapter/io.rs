@@ -33,6 +33,8 @@ pub(super) struct Stream<I> {
     read: u8,
     given: u8,
     reads: u8,
+    /// What went wrong behind what was given.
+    failed: Option<io::Error>,
     bayeux: Bayeux,
     place: Arc<Place>,
     write_timeout: Duration,
@@ -49,6 +51,7 @@ impl<I: Read + Write + Unpin> Stream<I> {
             read: 0,
             given: 0,
             reads: 0,
+            failed: None,
             bayeux,
             place,
             write_timeout,
@@ -113,6 +116,9 @@ impl<I: Read + Write + Unpin> Read for Stream<I> {
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Err(error));
+        }
         let left = &this.first[usize::from(this.given)..usize::from(this.read)];
         if left.is_empty() {
             if this.reads == READS_AT_ONCE {
@@ -128,6 +134,13 @@ impl<I: Read + Write + Unpin> Read for Stream<I> {
         into.put_slice(&left[..count]);
         // At most 24.
         this.given += count as u8;
+        // Nearly always the rest of the head is there as well. hyper doubles its buffer for a read
+        // that leaves room (6 KiB more for each idle connection), so it is to be one read.
+        if into.remaining() > 0 {
+            if let Poll::Ready(Err(error)) = Pin::new(&mut this.io).poll_read(cx, into) {
+                this.failed = Some(error);
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
