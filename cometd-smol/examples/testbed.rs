@@ -22,33 +22,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let executor = Arc::new(Executor::new());
+    let sleep = Arc::new(|duration| {
+        Box::pin(async move {
+            Timer::after(duration).await;
+        }) as _
+    });
+    let bayeux = testbed::build(&options, sleep, |builder| start_on(&executor, builder))?;
+    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
+    let shutdown = async move { drop(signals.next().await) };
+    let listener = smol::block_on(TcpListener::bind(options.listen))?;
+    println!("listening on http://{}{}", listener.local_addr()?, options.path);
+    std::io::stdout().flush()?;
+    let mut serve_options = ServeOptions::default();
+    serve_options.path = options.path;
+    // A task like all others. What is given to `run` is polled whenever its thread is woken.
+    let server = executor.spawn(serve(listener, bayeux, serve_options, shutdown));
+
     let threads = thread::available_parallelism()?.get();
     let (ended, wait) = smol::channel::bounded::<()>(1);
     thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(|| smol::block_on(executor.run(wait.recv())));
         }
-        let served = smol::block_on(executor.run(run(options, Arc::clone(&executor))));
+        let served = smol::block_on(executor.run(server));
         drop(ended);
-        served
+        Ok(served?)
     })
-}
-
-async fn run(options: Options, executor: Arc<Executor<'static>>) -> Result<(), Box<dyn Error>> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-    let shutdown = async move { drop(signals.next().await) };
-    let sleep = Arc::new(|duration| {
-        Box::pin(async move {
-            Timer::after(duration).await;
-        }) as _
-    });
-    let start = |builder| start_on(&executor, builder);
-    let bayeux = testbed::build(&options, sleep, start)?;
-    let listener = TcpListener::bind(options.listen).await?;
-    let mut serve_options = ServeOptions::default();
-    serve_options.path.clone_from(&options.path);
-    println!("listening on http://{}{}", listener.local_addr()?, options.path);
-    std::io::stdout().flush()?;
-    serve(listener, bayeux, serve_options, shutdown).await?;
-    Ok(())
 }

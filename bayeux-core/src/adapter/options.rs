@@ -10,9 +10,10 @@ use core::time::Duration;
 pub struct ServeOptions {
     /// Where the Bayeux server is mounted. Default: `/cometd`.
     pub path: String,
-    /// How long a request's head may take to arrive, idle time before it included. Default: 60 s,
-    /// so that a client that is advised to pause keeps its connection. Beyond: the connection is
-    /// closed. What has to happen before the first one, a TLS handshake say, has the same time.
+    /// How long a connection may have nothing to do: no request whose head has arrived, no response
+    /// on its way, no WebSocket. It counts from when the connection came (a TLS handshake is part of
+    /// it) or from the last response. Default: 60 s, so that a client that is advised to pause keeps
+    /// its connection. Beyond: the connection is closed.
     pub head_timeout: Duration,
     /// How long a request's body may take to arrive. Default: 20 s. Beyond: 408.
     pub body_timeout: Duration,
