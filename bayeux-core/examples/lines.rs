@@ -11,9 +11,11 @@
 //! closes the connection.
 //!
 //! The server is the bare machine, in one thread that takes what has happened out of a queue. It
-//! never waits for a peer: each connection has a thread that reads and one that writes. Both queue
-//! up to nothing, because the machine says when a link may go on: after a payload there is a
-//! [`Output::Resume`], and after a parcel it waits for [`Input::Sent`].
+//! never waits for a peer: each connection has a thread that reads and one that writes. Nothing piles
+//! up between them: the reader waits for [`Output::Resume`] after each line, and the machine sends no
+//! second parcel before [`Input::Sent`].
+//!
+//! To begin with this file, take `bayeux-core`, and `getrandom` for its random numbers.
 
 #![expect(clippy::disallowed_methods, reason = "an adapter brings the clock and the threads")]
 
@@ -84,7 +86,6 @@ struct Lines {
 
 impl Lines {
     fn new(mut config: Config) -> Result<Self, Box<dyn Error>> {
-        // A connection is to the machine what a WebSocket is: messages go both ways at any time.
         let offered = [Transport::WebSocket];
         config.allowed_transports = offered.to_vec();
         let decoder = Decoder::new(&config);
@@ -120,6 +121,7 @@ impl Lines {
         match happening {
             Happening::Opened(link, peer) => {
                 self.peers.insert(link, peer);
+                // To the machine it is what a WebSocket is: messages go both ways at any time.
                 self.input(Input::Open { link, info: LinkInfo::new(Transport::WebSocket) });
             }
             // Of a connection that was closed here there may still be something on its way.

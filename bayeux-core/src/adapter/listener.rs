@@ -10,7 +10,18 @@ use std::net::SocketAddr;
 /// Where connections come from.
 ///
 /// `P` names the runtime that the streams are of, so that its adapter can say what a listener of
-/// that runtime is, and you what yours is: `impl Listener<cometd_hyper::Tokio> for MyListener`.
+/// that runtime is, and you what yours is: `impl Listener<cometd_hyper::Tokio> for MyListener`, or
+/// `Listener<cometd_smol::Smol>`. One that asks others takes its types from them:
+///
+/// ```ignore
+/// type Stream = <TcpListener as Listener<Smol>>::Stream;
+/// type Opening = <TcpListener as Listener<Smol>>::Opening;
+///
+/// async fn accept(&mut self) -> io::Result<(Self::Opening, Option<SocketAddr>)> {
+///     // Not `self.0.accept()`, which is the listener's own method.
+///     race(Listener::accept(&mut self.0), Listener::accept(&mut self.1)).await
+/// }
+/// ```
 pub trait Listener<P>: Send {
     /// A connection, as HTTP is spoken on it.
     type Stream: Send + 'static;

@@ -27,13 +27,16 @@ pub trait Runtime: Send + Sync + 'static {
     fn wall(&self) -> WallTime;
 
     /// A future that is ready when [`now`](Self::now) is at least `at`; a little later is no harm.
-    /// It is asked for and polled on any thread, and not polled again when it was ready.
+    /// It is asked for and polled on any thread, and not polled again when it was ready. `at` may be
+    /// as far away as [`Time::FAR_FUTURE`], which is beyond what `Instant` can hold on some systems.
     fn sleep_until(&self, at: Time) -> Sleep;
 
-    /// Runs `task` to its end, whoever waits for it.
+    /// Runs `task` to its end, whoever waits for it. Not before this returns: tasks are spawned in the
+    /// midst of things. There are as many as there are connections and handlers at work.
     fn spawn(&self, task: Task);
 
-    /// The randomness that session ids and hashing keys are drawn from.
+    /// The randomness that session ids and hashing keys are drawn from: the operating system's, by
+    /// the crate `getrandom`, say (`OsEntropy`, with the feature `adapter`).
     fn entropy(&self) -> Box<dyn Entropy>;
 
     /// Records something that went wrong in the application's code, or on its way there.

@@ -95,6 +95,9 @@ pub trait Frames: Send + Unpin {
 impl Bayeux {
     /// Serves a WebSocket whose upgrade was planned as such and has been answered.
     ///
+    /// `head` is what handlers see of the request, as their message's context. A connection that did
+    /// not begin as HTTP has none: `http::Request::new(()).into_parts().0` will do.
+    ///
     /// The future ends with the connection; run it as a task. Dropping it means that the connection
     /// is lost: the session lives on until its deadline, and what was not written is delivered to
     /// whichever connection its client comes back with.
