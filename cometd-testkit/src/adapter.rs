@@ -4,8 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bayeux_core::ConfigError;
 use bayeux_core::adapter::ServeOptions;
@@ -38,21 +36,8 @@ pub trait Adapter {
         shutdown: Task,
     ) -> io::Result<(SocketAddr, Ended)>;
 
-    /// What runs tasks. Tasks keep it, so it must not keep the runtime alive: when the adapter is
-    /// dropped, the runtime drops what is left of them.
-    fn spawner(&self) -> Arc<dyn Spawner>;
-
     /// How many tasks the runtime has, if it can tell: none may be left when everybody is gone.
     fn tasks(&self) -> Option<usize> {
         None
     }
-}
-
-/// What an application needs of a runtime.
-pub trait Spawner: Send + Sync + 'static {
-    /// Runs a task.
-    fn spawn(&self, task: Task);
-
-    /// A future that is ready after `duration`.
-    fn sleep(&self, duration: Duration) -> Task;
 }

@@ -2,15 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use cometd_hyper::bayeux_core::ConfigError;
 use cometd_hyper::bayeux_core::front::{Builder, Task};
 use cometd_hyper::{Bayeux, ServeOptions, serve, start};
-use cometd_testkit::adapter::{Adapter, Ended, Spawner};
+use cometd_testkit::adapter::{Adapter, Ended};
 use tokio::net::TcpListener;
-use tokio::runtime::{self, Handle, Runtime};
+use tokio::runtime::{self, Runtime};
 
 pub(crate) struct Hyper {
     runtime: Runtime,
@@ -41,24 +39,7 @@ impl Adapter for Hyper {
         Ok((address, Box::pin(async move { ended.await? })))
     }
 
-    fn spawner(&self) -> Arc<dyn Spawner> {
-        Arc::new(Tasks(self.runtime.handle().clone()))
-    }
-
     fn tasks(&self) -> Option<usize> {
         Some(self.runtime.metrics().num_alive_tasks())
-    }
-}
-
-struct Tasks(Handle);
-
-impl Spawner for Tasks {
-    fn spawn(&self, task: Task) {
-        self.0.spawn(task);
-    }
-
-    /// What the simulated application sleeps with; no test waits for it.
-    fn sleep(&self, duration: Duration) -> Task {
-        Box::pin(async move { tokio::time::sleep(duration).await })
     }
 }

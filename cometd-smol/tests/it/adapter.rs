@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use cometd_smol::bayeux_core::ConfigError;
 use cometd_smol::bayeux_core::front::{Builder, Task};
 use cometd_smol::{Bayeux, ServeOptions, serve, start_with};
-use cometd_testkit::adapter::{Adapter, Ended, Spawner};
+use cometd_testkit::adapter::{Adapter, Ended};
+use smol::Executor;
 use smol::channel::Sender;
 use smol::net::TcpListener;
-use smol::{Executor, Timer};
 
 /// An executor with two threads; what it has left to do is dropped with it.
 pub(crate) struct Smol {
@@ -71,10 +70,6 @@ impl Adapter for Smol {
         Ok((address, Box::pin(async move { told.recv().await.map_err(io::Error::other)? })))
     }
 
-    fn spawner(&self) -> Arc<dyn Spawner> {
-        Arc::new(self.tasks.clone())
-    }
-
     fn tasks(&self) -> Option<usize> {
         Some(self.tasks.alive.load(Ordering::SeqCst))
     }
@@ -95,7 +90,7 @@ impl Drop for Alive {
     }
 }
 
-impl Spawner for Tasks {
+impl Tasks {
     fn spawn(&self, task: Task) {
         let Some(executor) = self.executor.upgrade() else { return };
         self.alive.fetch_add(1, Ordering::SeqCst);
@@ -105,12 +100,5 @@ impl Spawner for Tasks {
             task.await;
         };
         executor.spawn(counted).detach();
-    }
-
-    /// What the simulated application sleeps with; no test waits for it.
-    fn sleep(&self, duration: Duration) -> Task {
-        Box::pin(async move {
-            Timer::after(duration).await;
-        })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bayeux_core::adapter::ServeOptions;
 use bayeux_core::front::{Bayeux, Builder};
@@ -55,10 +55,14 @@ struct Link {
 impl<'a> Remote<'a> {
     pub(super) fn new(script: &Script, adapter: &'a dyn Adapter) -> Result<Self, ScriptError> {
         let outbox = Outbox::default();
-        let ground = Arc::new(Real { spawner: adapter.spawner(), begun: Instant::now() });
+        let ground = Arc::new(Real::new());
         let usual = Usual::new(script, ground.clone(), &outbox)?;
         let builder = Bayeux::builder().config(script.config()?);
-        let start = |builder: Builder| adapter.start(builder);
+        let start = |builder: Builder| {
+            let bayeux = adapter.start(builder)?;
+            ground.set_server(Some(bayeux.clone()));
+            Ok(bayeux)
+        };
         let bayeux = usual.start_with(builder, start).map_err(|error| {
             ScriptError::new("the application does not start", error.to_string())
         })?;
@@ -211,5 +215,6 @@ impl Host for Remote<'_> {
 impl Drop for Remote<'_> {
     fn drop(&mut self) {
         self.hang_up();
+        self.ground.set_server(None);
     }
 }

@@ -11,19 +11,21 @@ mod http;
 mod socket;
 
 use std::fmt;
+use std::future::pending;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use bayeux_core::Time;
-use bayeux_core::front::Task;
+use bayeux_core::front::{Bayeux, Task};
 
 use super::ground::Ground;
 use super::host::{Host as _, Violation};
 use super::run::{Outcome, outcome};
 use super::script::{Script, ScriptError};
 use super::world::{Part, World};
-use crate::adapter::{Adapter, Spawner};
+use crate::adapter::Adapter;
 use host::Remote;
 
 /// How often it is looked whether the server has forgotten everybody.
@@ -109,10 +111,26 @@ fn since(begun: Instant) -> Time {
     Time::from_micros(begun.elapsed().as_micros() as u64)
 }
 
-/// An adapter's runtime, for the application.
+/// An adapter's runtime, for the application: that of its server, once there is one.
 struct Real {
-    spawner: Arc<dyn Spawner>,
+    /// The application has this, and the server the application: it is taken out at the end.
+    server: Mutex<Option<Bayeux>>,
     begun: Instant,
+}
+
+impl Real {
+    fn new() -> Self {
+        Self { server: Mutex::default(), begun: Instant::now() }
+    }
+
+    fn set_server(&self, server: Option<Bayeux>) {
+        let replaced = mem::replace(&mut *self.lock(), server);
+        drop(replaced);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bayeux>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl fmt::Debug for Real {
@@ -127,16 +145,22 @@ impl Ground for Real {
     }
 
     fn sleep(&self, duration: Duration) -> Task {
-        self.spawner.sleep(duration)
+        match &*self.lock() {
+            Some(server) => server.sleep(duration),
+            None => Box::pin(pending()),
+        }
     }
 
     fn spawn(&self, task: Task) {
-        self.spawner.spawn(task);
+        let server = self.lock().clone();
+        if let Some(server) = server {
+            server.spawn(task);
+        }
     }
 
     fn block_on(&self, task: Task) {
         let (done, wait) = mpsc::channel::<()>();
-        self.spawner.spawn(Box::pin(async move {
+        self.spawn(Box::pin(async move {
             task.await;
             drop(done);
         }));
