@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Parser;
@@ -37,18 +37,26 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let certificates =
-        CertificateDer::pem_file_iter(&options.certificate)?.collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&options.key)?;
+    let certificates = CertificateDer::pem_file_iter(&options.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(&options.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&options.key)
+        .map_err(|error| unreadable(&options.key, &error))?;
     let mut config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
     let bayeux = start(Bayeux::builder())?;
-    let listener = TcpListener::bind(options.listen).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}; try --listen", options.listen))?;
     println!("listening on https://{}/cometd", listener.local_addr()?);
     let listener = Secured::new(listener, move |stream| acceptor.accept(stream));
     serve(listener, bayeux, ServeOptions::default(), std::future::pending()).await?;
     Ok(())
+}
+
+fn unreadable(file: &Path, error: &dyn Error) -> String {
+    format!("cannot read {}: {error}; it has to be a PEM file", file.display())
 }
