@@ -1,9 +1,9 @@
 //! Tokio as a [`Runtime`].
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bayeux_core::adapter::{OsEntropy, log_report};
+use bayeux_core::adapter::{OsEntropy, log_report, wall_clock};
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 use tokio::runtime::Handle;
@@ -37,8 +37,7 @@ impl Runtime for Tokio {
     }
 
     fn wall(&self) -> WallTime {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        WallTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+        wall_clock()
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {

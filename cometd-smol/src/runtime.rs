@@ -4,10 +4,10 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use bayeux_core::adapter::{OsEntropy, log_report};
+use bayeux_core::adapter::{OsEntropy, log_report, wall_clock};
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 use smol::Executor;
@@ -82,8 +82,7 @@ impl Runtime for Smol {
     }
 
     fn wall(&self) -> WallTime {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        WallTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+        wall_clock()
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {

@@ -9,7 +9,8 @@
 //!   time-outs, limits and an orderly end;
 //! - [`CometdLayer`]: puts the server under a path of any tower service, an axum router say;
 //! - [`CometdService`]: the server as a tower service on its own;
-//! - [`OsEntropy`], [`log_report`]: two parts of a `Runtime` that are the same on all of them.
+//! - [`OsEntropy`], [`wall_clock`], [`log_report`]: parts of a `Runtime` that are the same on all of
+//!   them.
 //!
 //! It is here rather than in a crate of its own, or twice in the adapters, for the reason that the
 //! front is: who writes a third adapter depends on one crate, and finds all of it there.
@@ -43,7 +44,7 @@ mod upgrade;
 pub use body::CometdBody;
 pub use listener::{Listener, Secured};
 pub use options::ServeOptions;
-pub use os::{OsEntropy, log_report};
+pub use os::{OsEntropy, log_report, wall_clock};
 pub use serve::serve;
 pub use service::{BoxError, CometdLayer, CometdService, MountedBody, MountedService};
 pub use site::{NotFound, Site};

@@ -28,7 +28,6 @@ use super::options::ServeOptions;
 use super::service::{Answering, CometdLayer, MountedBody, MountedService};
 use super::site::Site;
 use super::timer::{Clock, Tasks, within};
-use super::upgrade::Host;
 use crate::front::{Bayeux, PeerAddr};
 
 /// Serves Bayeux under `options.path`, and `others` at all other paths, until `shutdown` is ready.
@@ -308,7 +307,7 @@ impl<S: Site> Service<Request<Incoming>> for WithPeer<S> {
             extensions.insert(PeerAddr(peer));
         }
         if extensions.get::<OnUpgrade>().is_some() {
-            extensions.insert(Host(Arc::clone(&self.place)));
+            extensions.insert(Arc::clone(&self.place));
         }
         Counted { inner: self.inner.call(request), busy: Some(busy) }
     }

@@ -17,8 +17,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::CometdBody;
+use super::connections::Place;
 use super::read::{ReadError, discard, read};
-use super::upgrade::{Connection, Host, mark, upgrade};
+use super::upgrade::{Connection, mark, upgrade};
 use crate::front::{Bayeux, Receipt};
 use crate::http::{Exchange, Plan};
 
@@ -220,7 +221,7 @@ where
         }
         // What it makes of its connection is its own.
         let (mut inner, mut request) = (self.inner.clone(), request);
-        request.extensions_mut().remove::<Host>();
+        request.extensions_mut().remove::<Arc<Place>>();
         Box::pin(async move {
             poll_fn(|cx| inner.poll_ready(cx)).await?;
             Ok(inner.call(request).await?.map(MountedBody::other))

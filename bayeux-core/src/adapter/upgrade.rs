@@ -14,21 +14,17 @@ use super::hosted::{contained, hosted};
 use crate::front::Bayeux;
 use crate::ws::{ExtendedConnect, Upgrade};
 
-/// The place of a connection, in the extensions of its requests: its WebSockets keep it. Without it
-/// they are tasks of the runtime that nobody waits for.
-#[derive(Clone)]
-pub(super) struct Host(pub(super) Arc<Place>);
-
 /// What a request has of its connection. Nobody but an upgrade may keep that: a head is kept for as
 /// long as the application has a use for it, and with these the connection would be, too.
 pub(super) struct Connection {
     on_upgrade: Option<OnUpgrade>,
-    host: Option<Host>,
+    /// Its WebSockets keep it. Without it they are tasks of the runtime that nobody waits for.
+    place: Option<Arc<Place>>,
 }
 
 impl Connection {
     pub(super) fn take(head: &mut request::Parts) -> Self {
-        Self { on_upgrade: head.extensions.remove(), host: head.extensions.remove() }
+        Self { on_upgrade: head.extensions.remove(), place: head.extensions.remove() }
     }
 }
 
@@ -54,7 +50,7 @@ pub(super) fn upgrade(
         *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
         return response;
     };
-    let place = connection.host.map(|host| host.0);
+    let place = connection.place;
     let busy = place.as_ref().map(Place::begin);
     let (max_message_size, server) = (upgrade.max_message_size(), bayeux.clone());
     let beginning = async move {
