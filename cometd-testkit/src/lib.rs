@@ -6,6 +6,7 @@
 //! - [`simulation`]: clients, their network and its worst days, from a seed; for the server, and for
 //!   applications.
 //! - `adapter`, `conformance` (feature `remote`): what every adapter has to show over real sockets.
+//! - `load` (feature `load`): a load generator for any Bayeux server.
 //! - [`chat`]: the example application, with its web page.
 //! - [`testbed`]: one small application that shows every capability of the server over the wire,
 //!   hosted by each adapter for black-box tests.
@@ -38,6 +39,8 @@ pub mod chat;
 pub mod conformance;
 pub mod fuzz;
 mod line;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod sim;
 pub mod simulation;
 pub mod socket;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bayeux_core::front::{Bayeux, Builder, Report, Runtime, Sleep, Task};
 use bayeux_core::{ConfigError, Entropy, Time, WallTime};
 
-use random::Random;
+pub(crate) use random::Random;
 pub use sleep::SleepUntil;
 
 /// What the wall clock says at time zero: the beginning of 2001.
