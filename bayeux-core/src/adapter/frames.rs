@@ -5,7 +5,8 @@
 //! with every call, and hyper's upgraded connection can be polled, so a view of it that "would
 //! block" instead of waiting is all that is needed. That saves each socket the wrapper's wakers, and
 //! leaves the buffer of what is sent to us. tungstenite keeps the largest one that a socket ever
-//! needed; this one is given back when it is empty, so an idle socket has none.
+//! needed; this one is given back when it is empty, so an idle socket has none. And since it clears
+//! whatever it reads into, for each attempt, the reading is done here, too ([`Inlet`]).
 //!
 //! Texts go into that buffer as frames; the answers to pings and to closings go into tungstenite's
 //! own. Neither may be written in the middle of the other, so what is begun is finished first, and
@@ -13,6 +14,7 @@
 //! that does not take its pongs is not asked for more pings.
 
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -27,12 +29,14 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame, Utf8Bytes};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
+use super::inlet::{self, Inlet};
 use crate::front::{Bayeux, Broken, Frames, Received, Sending, Sleep};
 use crate::ws::Close;
 
-/// Room for what is read, eagerly allocated: every idle socket has it. A larger message needs more,
-/// and tungstenite keeps that for the next one.
-const READ_BUFFER: usize = 4 * 1024;
+/// tungstenite's room for a message that is not whole yet, eagerly allocated and cleared whenever it
+/// wants more: every idle socket has it. A larger message needs more, and tungstenite keeps that for the
+/// next one.
+const MESSAGE_BUFFER: usize = 256;
 
 /// What is written in one go, roughly. One message may be larger.
 const WRITE_BUFFER: usize = 16 * 1024;
@@ -48,6 +52,9 @@ const DISCARDED_AT_ONCE: usize = 64;
 
 pub(super) struct Wire {
     io: Upgraded,
+    inlet: Inlet,
+    /// Whether tungstenite needs more than it has been given.
+    hungry: bool,
     bayeux: Bayeux,
     context: WebSocketContext,
     /// Frames, of which the first `written` bytes are out.
@@ -68,13 +75,15 @@ struct Closing {
 impl Wire {
     pub(super) fn new(io: Upgraded, bayeux: Bayeux, max_message_size: usize) -> Self {
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
+            .read_buffer_size(MESSAGE_BUFFER)
             // Only control frames go here, which wait for the texts before them.
             .write_buffer_size(0)
             .max_message_size(Some(max_message_size))
             .max_frame_size(Some(max_message_size));
         Self {
             io,
+            inlet: Inlet::new(),
+            hungry: true,
             bayeux,
             context: WebSocketContext::new(Role::Server, Some(config)),
             out: Vec::new(),
@@ -113,7 +122,7 @@ impl Wire {
         if !self.answering {
             return Poll::Ready(Ok(()));
         }
-        let mut view = View { io: &mut self.io, cx };
+        let mut view = View { io: &mut self.io, cx, came: &mut &[][..], is_all: false };
         let flushed = self.context.flush(&mut view);
         if matches!(&flushed, Err(error) if would_block(error)) {
             return Poll::Pending;
@@ -128,9 +137,50 @@ impl Wire {
 
     /// Writes everything.
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let poll = self.poll_flush_once(cx);
+        if poll.is_pending() {
+            self.inlet.look_again();
+        }
+        poll
+    }
+
+    fn poll_flush_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_write_out(cx))?;
         ready!(self.poll_answer(cx))?;
         Pin::new(&mut self.io).poll_flush(cx).map_err(Error::from)
+    }
+
+    /// The next message, from what is there already or comes in now.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        if !self.hungry {
+            let mut ahead = self.inlet.ahead();
+            let before = ahead.len();
+            let mut view = View { io: &mut self.io, cx, came: &mut ahead, is_all: false };
+            let message = self.context.read(&mut view);
+            let taken = before - ahead.len();
+            self.inlet.advance(taken);
+            match message {
+                Err(error) if would_block(&error) => self.hungry = true,
+                message => return Poll::Ready(message),
+            }
+        }
+        loop {
+            let mut room = [const { MaybeUninit::uninit() }; inlet::READ];
+            let mut buffer = ReadBuf::uninit(&mut room);
+            ready!(self.inlet.poll_read(&mut self.io, cx, &mut buffer))?;
+            let mut came = buffer.filled();
+            let is_all = came.is_empty();
+            let mut view = View { io: &mut self.io, cx, came: &mut came, is_all };
+            match self.context.read(&mut view) {
+                // A part of one, which tungstenite keeps.
+                Err(error) if would_block(&error) => {}
+                message => {
+                    self.inlet.keep(came);
+                    self.hungry = false;
+                    return Poll::Ready(message);
+                }
+            }
+        }
     }
 }
 
@@ -139,8 +189,7 @@ impl Frames for Wire {
         if self.answering && ready!(self.poll_flush_all(cx)).is_err() {
             return Poll::Ready(self.end());
         }
-        let mut view = View { io: &mut self.io, cx };
-        Poll::Ready(match self.context.read(&mut view) {
+        Poll::Ready(match ready!(self.poll_message(cx)) {
             Ok(Message::Text(text)) => Received::Text(text.into()),
             Ok(Message::Binary(_)) => Received::Violation(Close::BINARY),
             Ok(Message::Ping(_) | Message::Close(_)) => {
@@ -148,7 +197,6 @@ impl Frames for Wire {
                 Received::Control
             }
             Ok(Message::Pong(_) | Message::Frame(_)) => Received::Control,
-            Err(error) if would_block(&error) => return Poll::Pending,
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
                 Received::Violation(Close::TOO_LARGE)
             }
@@ -163,7 +211,11 @@ impl Frames for Wire {
         if self.out.len() < WRITE_BUFFER {
             return Poll::Ready(Ok(()));
         }
-        self.poll_write_out(cx).map_err(|_| Broken)
+        let poll = self.poll_write_out(cx);
+        if poll.is_pending() {
+            self.inlet.look_again();
+        }
+        poll.map_err(|_| Broken)
     }
 
     fn send(&mut self, frame: Sending) {
@@ -245,10 +297,13 @@ fn would_block(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// The connection during one poll, as tungstenite knows connections.
-struct View<'w, 'c, 'p> {
+/// The connection during one poll, as tungstenite knows connections: what has come, and where answers go.
+struct View<'w, 'c, 'p, 'b> {
     io: &'w mut Upgraded,
     cx: &'p mut Context<'c>,
+    came: &'p mut &'b [u8],
+    /// Whether nothing will ever come behind it.
+    is_all: bool,
 }
 
 fn now_or_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
@@ -258,15 +313,16 @@ fn now_or_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
-impl io::Read for View<'_, '_, '_> {
+impl io::Read for View<'_, '_, '_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut buffer = ReadBuf::new(into);
-        now_or_block(Pin::new(&mut *self.io).poll_read(self.cx, buffer.unfilled()))?;
-        Ok(buffer.filled().len())
+        if self.came.is_empty() && !self.is_all {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.came.read(into)
     }
 }
 
-impl io::Write for View<'_, '_, '_> {
+impl io::Write for View<'_, '_, '_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         now_or_block(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
     }

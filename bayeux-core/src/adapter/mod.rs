@@ -30,6 +30,7 @@ mod connections;
 mod frames;
 mod hosted;
 mod idle;
+mod inlet;
 mod io;
 mod listener;
 mod options;
