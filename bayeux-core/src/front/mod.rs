@@ -133,7 +133,7 @@ pub use runtime::{Report, Runtime, Sleep, Task};
 pub use service::ServiceMessage;
 pub use session::{Batch, Session};
 pub use socket::{Broken, Frames, Received, Sending, Socket};
-use state::State;
+use state::{Leftover, State};
 
 use crate::channel::Pattern;
 use crate::codec::Decoder;
@@ -277,8 +277,8 @@ impl Bayeux {
 
     fn remove_channel(&self, pattern: &Pattern) {
         self.turn_with(|state, after| {
-            after.leftovers.listeners.extend(state.listeners.clear(pattern));
-            after.leftovers.authorizers.extend(state.authorizers.clear(pattern));
+            after.leftovers.extend(state.listeners.clear(pattern), Leftover::Listener);
+            after.leftovers.extend(state.authorizers.clear(pattern), Leftover::Authorizer);
             let command = Command::RemoveChannel { pattern: pattern.clone() };
             state.turn(self, self.now(), Input::Command(command), after);
         });

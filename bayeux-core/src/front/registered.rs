@@ -9,7 +9,7 @@ use super::authorizer::{AnyAuthorizer, AuthorizerId};
 use super::extension::{Extension, ExtensionId};
 use super::listener::{AnyListener, ListenerId};
 use super::notice::{self, Notice, RemovedHandler};
-use super::state::{After, State};
+use super::state::{After, Leftover, State};
 use super::{Bayeux, Error};
 use crate::channel::Pattern;
 use crate::id::SessionId;
@@ -114,7 +114,7 @@ impl Bayeux {
         self.turn_with(|state, after| {
             let removed = state.event_handlers.remove(id.0);
             let was_there = removed.is_some();
-            after.leftovers.event_handlers.extend(removed);
+            after.leftovers.extend(removed, Leftover::EventHandler);
             was_there
         })
     }
@@ -132,7 +132,7 @@ impl Bayeux {
     pub fn remove_extension(&self, id: ExtensionId) -> bool {
         self.turn_with(|state, after| {
             let Some(extension) = state.extensions.remove(id.0) else { return false };
-            after.leftovers.extensions.push(extension);
+            after.leftovers.push(Leftover::Extension(extension));
             self.tell_extended(state, after);
             true
         })
@@ -151,7 +151,7 @@ impl Bayeux {
         self.turn_with(|state, after| {
             let removed = state.listeners.remove(&id.pattern, id.number);
             let Some((listener, last)) = removed else { return false };
-            after.leftovers.listeners.push(listener);
+            after.leftovers.push(Leftover::Listener(listener));
             if last {
                 let command = Command::ListenChannel { pattern: id.pattern.clone(), listen: false };
                 state.turn(self, self.now(), Input::Command(command), after);
@@ -190,7 +190,7 @@ impl Bayeux {
         self.turn_with(|state, after| {
             let removed = state.authorizers.remove(&id.pattern, id.number);
             let Some((authorizer, last)) = removed else { return false };
-            after.leftovers.authorizers.push(authorizer);
+            after.leftovers.push(Leftover::Authorizer(authorizer));
             if last {
                 let pattern = id.pattern.clone();
                 let command = Command::AuthorizeChannel { pattern, authorize: false };

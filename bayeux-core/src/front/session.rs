@@ -15,6 +15,7 @@ use super::extension::{Extension, ExtensionId, Extensions};
 use super::notice::RemovedHandler;
 use super::passage::DequeueHook;
 use super::registered::{HandlerId, Registered};
+use super::state::Leftover;
 use super::trace::Spans;
 use crate::channel::{ChannelKind, ChannelName, Overflow, Pattern};
 use crate::id::SessionId;
@@ -244,7 +245,7 @@ impl Session {
         self.bayeux.turn_with(|state, after| {
             let Some(shaping) = state.notes.shaping.get_mut(&self.id) else { return false };
             let Some(extension) = shaping.extensions.remove(id.0) else { return false };
-            after.leftovers.extensions.push(extension);
+            after.leftovers.push(Leftover::Extension(extension));
             let incoming = shaping.extensions.receiving().next().is_some();
             let command = Command::ExtendSession { session: self.id, incoming };
             state.turn(&self.bayeux, self.bayeux.now(), Input::Command(command), after);
@@ -324,8 +325,8 @@ impl Session {
             let handlers = state.notes.on_removed.get_mut(&self.id);
             let handler = handlers.and_then(|handlers| handlers.remove(id.0));
             let was_there = hook.is_some() || handler.is_some();
-            after.leftovers.hooks.extend(hook);
-            after.leftovers.removed_handlers.extend(handler);
+            after.leftovers.extend(hook, Leftover::Hook);
+            after.leftovers.extend(handler, Leftover::RemovedHandler);
             was_there
         })
     }

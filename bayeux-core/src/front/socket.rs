@@ -249,7 +249,7 @@ impl<F: Frames> Socket<F> {
     fn turn(&self, cx: &mut TaskContext<'_>, input: Option<Input>) -> Mail {
         self.bayeux.turn_at_the_bottom(|state, after| {
             // What this very turn puts into the mailbox wakes nobody: it is taken here.
-            state.forget_waker(self.link, after);
+            state.stop_waiting(self.link);
             if let Some(input) = input {
                 state.turn(&self.bayeux, self.bayeux.now(), input, after);
             }

@@ -4,6 +4,7 @@
 //! whoever waits for the answer, the application's handlers, and what is to be done as soon as the
 //! lock is released ([`After`]). Nothing in here awaits, calls the application or formats.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -68,6 +69,8 @@ pub(super) struct State {
 struct Mailbox {
     mail: Mail,
     waker: Option<Waker>,
+    /// Whether `waker` is to be woken about new mail.
+    waiting: bool,
     context: Option<Arc<Context>>,
     /// What the policy wants of the session of a handshake.
     new_session: Option<NewSession>,
@@ -130,20 +133,44 @@ pub(super) struct After {
 
 /// What may only be dropped after the lock is released: values of the application, or of its
 /// runtime, whose `Drop` may do anything, call back into the server for example.
+///
+/// One list for all of them: there is one of these for each turn, and nearly always it is empty.
 #[derive(Default)]
-pub(super) struct Leftovers {
-    contexts: Vec<Arc<Context>>,
-    attributes: Vec<Attributes>,
-    pub(super) listeners: Vec<AnyListener>,
-    pub(super) authorizers: Vec<Arc<dyn AnyAuthorizer>>,
-    pub(super) extensions: Vec<Arc<dyn AnyExtension>>,
-    pub(super) event_handlers: Vec<EventHandler>,
-    pub(super) removed_handlers: Vec<RemovedHandler>,
-    pub(super) hooks: Vec<DequeueHook>,
-    shaping: Vec<Shaping>,
-    setups: Vec<NewSession>,
-    passages: Vec<Arc<Passage>>,
-    pub(super) wakers: Vec<Waker>,
+pub(super) struct Leftovers(Vec<Leftover>);
+
+/// It is never looked at, only dropped.
+#[allow(dead_code, reason = "what is in it is only to be dropped")]
+pub(super) enum Leftover {
+    Attributes(Attributes),
+    Authorizer(Arc<dyn AnyAuthorizer>),
+    Context(Arc<Context>),
+    EventHandler(EventHandler),
+    Extension(Arc<dyn AnyExtension>),
+    Hook(DequeueHook),
+    Listener(AnyListener),
+    NewSession(NewSession),
+    Passage(Arc<Passage>),
+    RemovedHandler(RemovedHandler),
+    Shaping(Box<Shaping>),
+    Waker(Waker),
+}
+
+impl Leftovers {
+    pub(super) fn push(&mut self, leftover: Leftover) {
+        self.0.push(leftover);
+    }
+
+    pub(super) fn extend<T>(
+        &mut self,
+        values: impl IntoIterator<Item = T>,
+        leftover: impl Fn(T) -> Leftover,
+    ) {
+        self.0.extend(values.into_iter().map(leftover));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A question with what its handlers need beside it.
@@ -196,10 +223,10 @@ impl State {
 
     pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
         if let Some(mailbox) = self.mailboxes.remove(key(link)) {
-            after.leftovers.contexts.extend(mailbox.context);
-            after.leftovers.setups.extend(mailbox.new_session);
-            after.leftovers.passages.extend(mailbox.mail.passage);
-            after.leftovers.wakers.extend(mailbox.waker);
+            after.leftovers.extend(mailbox.context, Leftover::Context);
+            after.leftovers.extend(mailbox.new_session, Leftover::NewSession);
+            after.leftovers.extend(mailbox.mail.passage, Leftover::Passage);
+            after.leftovers.extend(mailbox.waker, Leftover::Waker);
         }
         if self.mailboxes.is_empty() {
             after.wakers.append(&mut self.idle_wakers);
@@ -222,24 +249,28 @@ impl State {
         match (parcel, refusal) {
             (Some(parcel), _) => Ok(Ok((parcel, passage))),
             (None, Some(refusal)) => Ok(Err(refusal)),
-            (None, None) => Err(register(&mut mailbox.waker, waker)),
+            (None, None) => {
+                mailbox.waiting = true;
+                Err(register(&mut mailbox.waker, waker))
+            }
         }
     }
 
     /// What is in a socket's mailbox; if there is nothing, `waker` is woken when there is.
     pub(super) fn collect_mail(&mut self, link: LinkId, waker: &Waker, after: &mut After) -> Mail {
         let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Mail::default() };
-        let mail = mem::take(&mut mailbox.mail);
-        if mail.is_empty() {
-            after.leftovers.wakers.extend(register(&mut mailbox.waker, waker));
+        if mailbox.mail.is_empty() {
+            mailbox.waiting = true;
+            after.leftovers.extend(register(&mut mailbox.waker, waker), Leftover::Waker);
+            return Mail::default();
         }
-        mail
+        mem::take(&mut mailbox.mail)
     }
 
     /// Wakes nobody about a mailbox until somebody has looked into it again.
-    pub(super) fn forget_waker(&mut self, link: LinkId, after: &mut After) {
+    pub(super) fn stop_waiting(&mut self, link: LinkId) {
         if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
-            after.leftovers.wakers.extend(mailbox.waker.take());
+            mailbox.waiting = false;
         }
     }
 
@@ -312,8 +343,8 @@ impl State {
     /// Nothing is left of a session.
     fn forget(&mut self, session: SessionId, after: &mut After) {
         let SessionNotes { shaping, spans, ended, .. } = &mut self.notes;
-        after.leftovers.shaping.extend(shaping.remove(&session));
-        after.leftovers.attributes.extend(ended.remove(&session));
+        after.leftovers.extend(shaping.remove(&session).map(Box::new), Leftover::Shaping);
+        after.leftovers.extend(ended.remove(&session), Leftover::Attributes);
         spans.end(session, &mut after.log);
     }
 
@@ -347,10 +378,15 @@ impl State {
     fn post(&mut self, link: LinkId, after: &mut After, put: impl FnOnce(&mut Mail)) {
         if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
             put(&mut mailbox.mail);
-            if !mailbox.is_socket {
-                after.leftovers.contexts.extend(mailbox.context.take());
-            }
-            after.wakers.extend(mailbox.waker.take());
+            // A socket waits again and again; an exchange does not.
+            let waker = if mailbox.is_socket {
+                mailbox.waker.as_ref().filter(|_| mailbox.waiting).cloned()
+            } else {
+                after.leftovers.extend(mailbox.context.take(), Leftover::Context);
+                mailbox.waker.take()
+            };
+            mailbox.waiting = false;
+            after.wakers.extend(waker);
         }
     }
 
@@ -369,7 +405,7 @@ impl State {
             if matches!(question, Question::Handshake(_)) {
                 // Over WebSocket there may have been a handshake before, which was denied.
                 let before = mailbox.new_session.replace(new_session.clone());
-                after.leftovers.setups.extend(before);
+                after.leftovers.extend(before, Leftover::NewSession);
             }
             mailbox.context.clone()
         });
@@ -392,7 +428,7 @@ impl State {
                     for extension in new_session.take_extensions() {
                         self.add_extension(Some(*session), extension);
                     }
-                    after.leftovers.setups.push(new_session);
+                    after.leftovers.push(Leftover::NewSession(new_session));
                 }
                 Some(*session)
             }
@@ -409,7 +445,7 @@ impl State {
                 // An idle session costs as little as can be: nobody asks about this request again.
                 let mailbox = self.mailboxes.get_mut(key(*link)).filter(|it| !it.is_socket);
                 let context = mailbox.and_then(|it| it.context.take());
-                after.leftovers.contexts.extend(context);
+                after.leftovers.extend(context, Leftover::Context);
                 Some(*session)
             }
             Event::Subscribed { session, .. }

@@ -90,8 +90,8 @@ impl Bayeux {
         result
     }
 
-    fn work_off(&self, asked: impl IntoIterator<Item = Asked>) {
-        let mut open: VecDeque<Asked> = asked.into_iter().collect();
+    fn work_off(&self, asked: Vec<Asked>) {
+        let mut open: VecDeque<Asked> = asked.into();
         while let Some(asked) = open.pop_front() {
             let mut thinking = self.think(asked);
             match thinking.poll_once() {
@@ -131,9 +131,11 @@ impl Bayeux {
             self.spawn(async move { telling.run().await });
         }
         // Last, since dropping the application's values may do anything.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(leftovers))) {
-            let message = guard::message(&*panic);
-            self.report(Report::HandlerPanicked { handler: &"dropped value", message: &message });
+        if !leftovers.is_empty() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(leftovers))) {
+                let (handler, message) = (&"dropped value", guard::message(&*panic));
+                self.report(Report::HandlerPanicked { handler, message: &message });
+            }
         }
         questions
     }
