@@ -56,7 +56,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use channels::Channels;
-use keyed::{Keyed, Map};
+use keyed::NumberMap;
 use keys::{ChannelKey, SessionKey};
 use link::{Link, LinkState};
 use questions::Questions;
@@ -96,7 +96,7 @@ pub struct Server {
     now: Time,
     sessions: Sessions,
     channels: Channels,
-    links: Map<LinkId, Link>,
+    links: NumberMap<LinkId, Link>,
     timers: Timers,
     questions: Questions,
     rules: Rules,
@@ -147,14 +147,13 @@ impl Server {
     ) -> Result<Self, ConfigError> {
         config.validate()?;
         let (sessions, channels) = (Sessions::new(&mut entropy), Channels::new(&mut entropy));
-        let links = Map::with_hasher(Keyed::new(&mut entropy));
         Ok(Self {
             config,
             entropy,
             now,
             sessions,
             channels,
-            links,
+            links: NumberMap::default(),
             timers: Timers::default(),
             questions: Questions::default(),
             rules: Rules::default(),
