@@ -15,23 +15,21 @@ const fn counted(name: &'static str, steps: usize, scenario: fn() -> Scenario) -
     Counted { name, steps, scenario }
 }
 
-/// Numbers in names are those of subscribers, events or others; counts are for one item of a step.
+/// Numbers in names are those of subscribers, events or others; counts are for one item of a step. An
+/// expiry is one with the handshake of the session that follows, a subscription is made and ended, and
+/// so is a session.
 pub(crate) const CATALOGUE: &[Counted] = &[
     // The slowest to set up first, since they are counted side by side.
     counted("publish to 10 beside 100000", 50, || publish::in_a_crowd(100_000)),
-    counted("publish to 10000 connects", 2, || publish::to_connects(10_000)),
-    counted("publish to 10000 sockets", 2, || publish::to_sockets(10_000)),
+    counted("publish to 10000 connects", 1, || publish::to_connects(10_000)),
+    counted("publish to 10000 sockets", 1, || publish::to_sockets(10_000)),
     counted("publish to 10 beside 10000", 50, || publish::in_a_crowd(10_000)),
     counted("publish to 10 beside 1000", 50, || publish::in_a_crowd(1_000)),
-    counted("publish to 10 beside 0", 50, || publish::in_a_crowd(0)),
     counted("publish to 1 socket", 100, || publish::to_sockets(1)),
     counted("publish to 10 sockets", 50, || publish::to_sockets(10)),
     counted("publish to 100 sockets", 20, || publish::to_sockets(100)),
-    counted("publish to 1000 sockets", 5, || publish::to_sockets(1_000)),
     counted("publish to 1 connect", 100, || publish::to_connects(1)),
-    counted("publish to 10 connects", 50, || publish::to_connects(10)),
     counted("publish to 100 connects", 20, || publish::to_connects(100)),
-    counted("publish to 1000 connects", 5, || publish::to_connects(1_000)),
     counted("tick beside 100", 100, || timers::idle_tick(100)),
     counted("tick beside 20000", 100, || timers::idle_tick(20_000)),
     counted("expiry beside 100", 200, || timers::expiry(100)),
@@ -40,8 +38,8 @@ pub(crate) const CATALOGUE: &[Counted] = &[
     counted("heartbeat beside 5000", 200, || timers::heartbeat(5_000)),
     counted("session over HTTP", 100, || sessions::come_and_go(Transport::LongPolling)),
     counted("session over WebSocket", 100, || sessions::come_and_go(Transport::WebSocket)),
-    counted("subscribe beside 1", 100, || sessions::subscribe(1)),
-    counted("subscribe beside 5000", 100, || sessions::subscribe(5_000)),
+    counted("subscription beside 1", 100, || sessions::subscribe(1)),
+    counted("subscription beside 5000", 100, || sessions::subscribe(5_000)),
     counted("decode connect", 100, codec::decode_connect),
     counted("decode publish", 100, codec::decode_publish),
     counted("decode batch", 20, codec::decode_batch),
@@ -53,17 +51,15 @@ pub(crate) const CATALOGUE: &[Counted] = &[
 /// What may cost at most so many times as much as what: lookups in trees grow a little, all else
 /// must not.
 const FLAT: &[(&str, &str, f64)] = &[
-    ("publish to 10 beside 1000", "publish to 10 beside 0", 1.1),
-    ("publish to 10 beside 10000", "publish to 10 beside 0", 1.1),
-    ("publish to 10 beside 100000", "publish to 10 beside 0", 1.1),
-    ("publish to 1000 sockets", "publish to 100 sockets", 1.1),
+    ("publish to 10 beside 1000", "publish to 10 sockets", 1.1),
+    ("publish to 10 beside 10000", "publish to 10 sockets", 1.1),
+    ("publish to 10 beside 100000", "publish to 10 sockets", 1.1),
     ("publish to 10000 sockets", "publish to 100 sockets", 1.1),
-    ("publish to 1000 connects", "publish to 100 connects", 1.1),
     ("publish to 10000 connects", "publish to 100 connects", 1.1),
-    ("tick beside 20000", "tick beside 100", 1.1),
+    ("tick beside 20000", "tick beside 100", 1.2),
     ("expiry beside 20000", "expiry beside 100", 1.5),
     ("heartbeat beside 5000", "heartbeat beside 100", 1.5),
-    ("subscribe beside 5000", "subscribe beside 1", 1.5),
+    ("subscription beside 5000", "subscription beside 1", 1.5),
 ];
 
 /// What has grown that must not, as far as it was counted.

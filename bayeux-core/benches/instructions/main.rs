@@ -50,9 +50,8 @@ fn main() -> ExitCode {
 
 /// Counts what has one of `parts` in its name, or everything; what is wrong with it.
 fn gate(parts: &[String]) -> Result<Vec<String>> {
-    let wanted = |it: &Counted| {
-        parts.is_empty() || parts.iter().any(|part| it.name.contains(part.as_str()))
-    };
+    let wanted =
+        |it: &Counted| parts.is_empty() || parts.iter().any(|part| it.name.contains(part.as_str()));
     let names: Vec<_> = CATALOGUE.iter().filter(|it| wanted(it)).map(|it| it.name).collect();
     if names.is_empty() {
         return Err(Error::other("nothing is called that"));
@@ -62,7 +61,8 @@ fn gate(parts: &[String]) -> Result<Vec<String>> {
     println!("{:<38}{:>14}{:>14}{:>10}", "instructions", "for each", "recorded", "change");
     for (name, count) in &counts {
         let before = recorded.get(name);
-        let change = before.map(|before| format!("{:+.1} %", (count / before - 1.0) * 100.0));
+        let percent = |before: f64| (1_000.0 * (count / before - 1.0)).round() / 10.0 + 0.0;
+        let change = before.map(|before| format!("{:+.1} %", percent(before)));
         let before = before.map(|before| format!("{before:.1}")).unwrap_or_default();
         println!("{name:<38}{count:>14.1}{before:>14}{:>10}", change.unwrap_or_default());
     }

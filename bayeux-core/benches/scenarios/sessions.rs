@@ -1,6 +1,6 @@
 //! What else clients do: they come, go, and change their subscriptions.
 
-use bayeux_core::{RequestKind, Subscription, Transport};
+use bayeux_core::{Pattern, RequestKind, Subscription, Transport};
 
 use super::Scenario;
 use super::publish::Audience;
@@ -26,16 +26,17 @@ pub(crate) fn come_and_go(transport: Transport) -> Scenario {
 pub(crate) fn subscribe(others: usize) -> Scenario {
     let mut audience = Audience::new(Rig::new(), Transport::WebSocket, others);
     let mut client = audience.rig.handshake(Transport::WebSocket);
+    let room = pattern("/chat/room");
     Scenario::new(1, move || {
         let rig = &mut audience.rig;
         rig.moment();
-        ask(rig, &mut client, RequestKind::Subscribe);
-        ask(rig, &mut client, RequestKind::Unsubscribe);
+        ask(rig, &mut client, &room, RequestKind::Subscribe);
+        ask(rig, &mut client, &room, RequestKind::Unsubscribe);
     })
 }
 
-fn ask(rig: &mut Rig, client: &mut Client, kind: fn(Subscription) -> RequestKind) {
-    let patterns = Ok(vec![pattern("/chat/room")]);
+fn ask(rig: &mut Rig, client: &mut Client, room: &Pattern, kind: fn(Subscription) -> RequestKind) {
+    let patterns = Ok(vec![room.clone()]);
     let request = payload(Some(client.session), kind(Subscription { patterns, echo: None }));
     rig.send(client, request);
     rig.settle();
