@@ -73,6 +73,12 @@ impl Record {
             println!("recorded with {}, counted with {compiler}", self.compiler);
         }
         let mut faults = Vec::new();
+        let cheaper = |(name, count): &(&str, f64)| {
+            same && self.get(name).is_some_and(|before| count * MOST < before)
+        };
+        if counts.iter().any(cheaper) {
+            println!("some are cheaper than is recorded; to keep it that way, {HOW}");
+        }
         for &(name, count) in counts {
             let Some(before) = self.get(name) else {
                 faults.push(format!("`{name}` is not recorded; {HOW}"));
