@@ -2,6 +2,7 @@
 """Puts the same load on several Bayeux servers, in turns, and tables what it cost them. See README.md."""
 
 import argparse
+import collections
 import contextlib
 import datetime
 import json
@@ -275,7 +276,8 @@ def measure(options, scenario, transport, name, turn):
     print(f"{scenario}, {transport}, {name}, turn {turn}", end="", file=sys.stderr, flush=True)
     try:
         result = serve_and_load(options, scenario, transport, name, stem)
-        outcome = f"{figure(result, 'server.cpu_us_per_delivery')} µs per delivery"
+        cost = figure(result, "server.cpu_us_per_delivery")
+        outcome = "done" if cost is None else f"{cost:.2f} µs per delivery"
     except (Failed, OSError, ValueError) as error:
         result = {"failed": str(error)}
         stem.with_suffix(".json").write_text(json.dumps(result))
@@ -293,13 +295,16 @@ FIGURES = {
     "p99, µs": "latency_us.p99",
     "max, µs": "latency_us.max",
     "RSS per session, KiB": "server.rss_kib_per_session",
+    "CPU, µs until a session is ready": "ready.server_cpu_us_per_session",
 }
 CHECKS = ("lost", "duplicated", "out_of_order")
 OTHER_CHECKS = ("sessions_lost", "failed_publishes")
 
 
 def figure(result, path):
-    """A figure of a result, or nothing where it could not be known."""
+    """A figure of a result, or nothing where it could not be known: there are no latencies without deliveries."""
+    if path.startswith(("traffic", "latency")) and not (result.get("traffic") or {}).get("deliveries"):
+        return None
     for key in path.split("."):
         result = (result or {}).get(key)
     return result
@@ -320,11 +325,15 @@ def summarize(runs):
     checks = {}
     for check in CHECKS + OTHER_CHECKS:
         checks[check] = sum(figure(run, f"checks.{check}") or 0 for run in good)
+    troubles = collections.Counter()
+    for run in good:
+        troubles.update(figure(run, "checks.troubles") or {})
     return {
         "runs": len(runs),
         "failures": [run["failed"] for run in runs if "failed" in run],
         "figures": figures,
         "checks": checks,
+        "troubles": dict(troubles),
         "bottleneck": sum(bool(figure(run, "generator.bottleneck")) for run in good),
     }
 
@@ -358,18 +367,23 @@ def notes(server):
     if server["failures"]:
         reasons = "; ".join(dict.fromkeys(server["failures"]))
         found.append(f"{len(server['failures'])} of {server['runs']} runs failed: {reasons}")
-    found += [f"{server['checks'][check]} {check.replace('_', ' ')}" for check in OTHER_CHECKS if server["checks"][check]]
+    for check in OTHER_CHECKS:
+        if count := server["checks"][check]:
+            found.append(f"{count} {check.replace('_', ' ')}")
+    found += [f"{count} × {trouble}" for trouble, count in server["troubles"].items()]
     if server["bottleneck"]:
         found.append(f"the load was the bottleneck in {server['bottleneck']}")
     return ", ".join(found).replace("|", "/")
 
 
 def rows(servers):
-    yield ["server", *FIGURES, "lost / duplicated / out of order", "notes"]
+    """Of the figures, those that any server has."""
+    known = [name for name, path in FIGURES.items() if any(path in each["figures"] for each in servers.values())]
+    yield ["server", *known, "lost / duplicated / out of order", "notes"]
     for name, server in servers.items():
-        known = server["runs"] > len(server["failures"])
-        checks = " / ".join(str(server["checks"][check]) for check in CHECKS) if known else "–"
-        cells = [cell(server["figures"].get(path)) for path in FIGURES.values()]
+        good = server["runs"] > len(server["failures"])
+        checks = " / ".join(str(server["checks"][check]) for check in CHECKS) if good else "–"
+        cells = [cell(server["figures"].get(FIGURES[name])) for name in known]
         yield [name, *cells, checks, notes(server)]
 
 
