@@ -288,14 +288,15 @@ def measure(options, scenario, transport, name, turn):
 
 # What it comes to
 
+# What a column shows, and how many of the figure's units are one of the column's.
 FIGURES = {
-    "CPU, µs per delivery": "server.cpu_us_per_delivery",
-    "deliveries per s": "traffic.deliveries_per_second",
-    "p50, µs": "latency_us.p50",
-    "p99, µs": "latency_us.p99",
-    "max, µs": "latency_us.max",
-    "RSS per session, KiB": "server.rss_kib_per_session",
-    "CPU, µs until a session is ready": "ready.server_cpu_us_per_session",
+    "CPU, µs per delivery": ("server.cpu_us_per_delivery", 1),
+    "deliveries per s": ("traffic.deliveries_per_second", 1),
+    "p50, ms": ("latency_us.p50", 1000),
+    "p99, ms": ("latency_us.p99", 1000),
+    "max, ms": ("latency_us.max", 1000),
+    "RSS per session, KiB": ("server.rss_kib_per_session", 1),
+    "CPU, µs until a session is ready": ("ready.server_cpu_us_per_session", 1),
 }
 CHECKS = ("lost", "duplicated", "out_of_order")
 OTHER_CHECKS = ("sessions_lost", "failed_publishes")
@@ -314,7 +315,7 @@ def summarize(runs):
     """The runs of a server: the median and range of each figure, and the sums of what must not be."""
     good = [run for run in runs if "failed" not in run]
     figures = {}
-    for path in FIGURES.values():
+    for path, _ in FIGURES.values():
         values = [value for run in good if (value := figure(run, path)) is not None]
         if values:
             figures[path] = {
@@ -340,25 +341,24 @@ def summarize(runs):
 
 def compare_to_limit(servers):
     limits = servers.get(LIMIT, {}).get("figures", {})
-    for server in servers.values():
+    for name, server in servers.items():
         for path, values in server["figures"].items():
             limit = limits.get(path, {}).get("median")
-            values["ratio"] = values["median"] / limit if limit else None
+            values["ratio"] = values["median"] / limit if limit and name != LIMIT else None
     return servers
 
 
 def short(value):
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    decimals = sum(abs(value) < bound for bound in (100, 10, 1))
+    return f"{value:,.{decimals}f}"
 
 
-def cell(values):
+def cell(values, unit):
     if values is None:
         return "–"
-    text = short(values["median"])
-    if values["min"] != values["max"]:
-        text += f" ({short(values['min'])}–{short(values['max'])})"
+    text, low, high = (short(values[key] / unit) for key in ("median", "min", "max"))
+    if low != high:
+        text += f" ({low}–{high})"
     return text + (f" ×{short(values['ratio'])}" if values["ratio"] is not None else "")
 
 
@@ -378,12 +378,13 @@ def notes(server):
 
 def rows(servers):
     """Of the figures, those that any server has."""
-    known = [name for name, path in FIGURES.items() if any(path in each["figures"] for each in servers.values())]
+    every = servers.values()
+    known = [name for name, (path, _) in FIGURES.items() if any(path in each["figures"] for each in every)]
     yield ["server", *known, "lost / duplicated / out of order", "notes"]
     for name, server in servers.items():
         good = server["runs"] > len(server["failures"])
         checks = " / ".join(str(server["checks"][check]) for check in CHECKS) if good else "–"
-        cells = [cell(server["figures"].get(FIGURES[name])) for name in known]
+        cells = [cell(server["figures"].get(path), unit) for path, unit in map(FIGURES.get, known)]
         yield [name, *cells, checks, notes(server)]
 
 

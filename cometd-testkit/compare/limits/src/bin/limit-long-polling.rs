@@ -76,6 +76,8 @@ impl Server {
         for message in cometd_limits::parse(&payload)? {
             self.message(&message, &mut replies, &mut held)?;
         }
+        // It lies in what hyper read into, which is not to be kept while a connect is held.
+        drop(payload);
         let body = match held {
             Some(held) => held.wait(&replies).await,
             None => {
