@@ -256,18 +256,24 @@ def load(options, scenario, transport, url, pid, file):
     return json.loads(file.read_text())
 
 
+def check_alive(server):
+    """What the load says of a server that is not there any more tells less than that."""
+    if server.poll() is not None:
+        raise Failed(f"the server fell over, with code {server.returncode}")
+
+
 def serve_and_load(options, scenario, transport, name, stem):
     command = [*SERVERS[name].commands[transport], "--listen", "127.0.0.1:0"]
     with open(stem.with_suffix(".log"), "w") as log:
         with pinned(SERVER_CORE, command, stdout=subprocess.PIPE, stderr=log) as server:
             url = listening(server)
             try:
-                return load(options, scenario, transport, url, server.pid, stem.with_suffix(".json"))
-            except Failed as failure:
-                # What the load says of a server that is not there any more tells less.
-                if server.poll() is None:
-                    raise
-                raise Failed(f"the server fell over, with code {server.returncode}") from failure
+                result = load(options, scenario, transport, url, server.pid, stem.with_suffix(".json"))
+            except Failed:
+                check_alive(server)
+                raise
+            check_alive(server)
+    return result
 
 
 def measure(options, scenario, transport, name, turn):
@@ -441,7 +447,7 @@ def parse_options():
     for option, known in {"servers": SERVERS, "scenarios": SCENARIOS, "transports": TRANSPORTS}.items():
         parser.add_argument(f"--{option}", type=names(list(known)), default=list(known), metavar="A,B")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--warmup", type=float, default=8, metavar="SECONDS")
+    parser.add_argument("--warmup", type=float, default=10, metavar="SECONDS")
     parser.add_argument("--duration", type=float, default=10, metavar="SECONDS")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "out", metavar="DIR")
     parser.add_argument("--built", action="store_true", help="build and install nothing")
