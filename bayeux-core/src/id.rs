@@ -39,11 +39,13 @@ impl Credential {
     /// `None` for anything that this server cannot have issued.
     fn parse(text: &str) -> Option<Self> {
         let digits: &[u8; TEXT_LEN] = text.as_bytes().try_into().ok()?;
-        let mut bytes = [0; LEN];
+        let (mut bytes, mut wrong) = ([0; LEN], 0);
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+            wrong |= high | low;
+            *byte = high << 4 | low & 15;
         }
-        Some(Self(bytes))
+        (wrong < 16).then_some(Self(bytes))
     }
 
     fn shard(&self) -> ShardTag {
@@ -62,13 +64,16 @@ impl Credential {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// What each byte means as a hexadecimal digit; 16 and above is none.
+const VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 /// How many bytes of an id are shown where it is not to be used.
 const SHORT: usize = 6;

@@ -111,8 +111,14 @@ pub(crate) fn members(object: &[u8]) -> BTreeMap<String, &RawValue> {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        // Nearly always, and then without an allocation.
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     // Writing a `str` into a `Vec` cannot fail.
-    if let Ok(quoted) = serde_json::to_vec(text) {
+    } else if let Ok(quoted) = serde_json::to_vec(text) {
         out.extend_from_slice(&quoted);
     }
 }

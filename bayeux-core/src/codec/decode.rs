@@ -102,7 +102,7 @@ impl Decoder {
     fn decode_text(&self, body: &Bytes, requests: &mut Vec<Request>) -> Result<(), DecodeError> {
         let text = core::str::from_utf8(body).map_err(|_| DecodeError::NotUtf8)?;
         let limit = self.limits.payload_messages.saturating_sub(requests.len());
-        if nesting(body) > self.limits.json_depth {
+        if opened(body) > self.limits.json_depth && nesting(body) > self.limits.json_depth {
             return Err(DecodeError::TooDeep);
         }
         let mut parser = serde_json::Deserializer::from_str(text);
@@ -339,6 +339,12 @@ fn is_object(raw: &RawValue) -> bool {
 
 fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
+}
+
+/// How many arrays and objects there are at most: they cannot be nested deeper than that, and counting
+/// takes many bytes at once.
+fn opened(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte | 0x20 == b'{').count()
 }
 
 /// How deep arrays and objects are nested, at most: counted on the bytes, since the parser would

@@ -25,11 +25,15 @@ impl Events {
         self.0.iter().filter(|it| it.is_published()).count()
     }
 
+    pub(crate) fn push(&mut self, event: Arc<Message>) {
+        self.0.push(event);
+    }
+
     /// Adds `others` behind these.
     pub(crate) fn append(&mut self, others: Self) {
         if self.0.is_empty() {
             *self = others;
-        } else {
+        } else if !others.0.is_empty() {
             self.0.extend(others.0);
         }
     }

@@ -108,6 +108,12 @@ impl Census {
         self.bytes += share.bytes;
     }
 
+    /// A queue has changed from so many events, and bytes, to so many.
+    pub(super) fn requeue(&mut self, before: (usize, usize), after: (usize, usize)) {
+        self.events = self.events + after.0 - before.0;
+        self.bytes = self.bytes + after.1 - before.1;
+    }
+
     pub(super) fn remove(&mut self, share: Share) {
         self.sessions[share.transport as usize][share.state as usize] -= 1;
         self.events -= share.events;

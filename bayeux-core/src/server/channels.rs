@@ -33,7 +33,17 @@ pub(super) struct Channel {
     pub(super) watched: bool,
 }
 
+fn is_meta(name: &str) -> bool {
+    name.starts_with("/meta/")
+}
+
 impl Channel {
+    /// Whether there are messages on meta channels that it matches.
+    fn concerns_meta(&self) -> bool {
+        let text = self.pattern.as_str();
+        is_meta(text) || self.pattern.prefix().is_empty()
+    }
+
     /// Whether nothing but its settings would be lost with the channel, and these may be.
     pub(super) fn is_idle(&self) -> bool {
         self.subscribers.is_empty()
@@ -52,6 +62,8 @@ pub(super) struct Channels {
     deep: Map<ChannelText, ChannelKey>,
     /// How many channels are listened to.
     listened: usize,
+    /// How many of them concern meta channels.
+    meta_listened: usize,
     /// The channels that have authorizers.
     authorized: BTreeSet<ChannelKey>,
 }
@@ -67,6 +79,7 @@ impl Channels {
             one: map(),
             deep: map(),
             listened: 0,
+            meta_listened: 0,
             authorized: BTreeSet::new(),
         }
     }
@@ -110,6 +123,7 @@ impl Channels {
     pub(super) fn remove(&mut self, key: ChannelKey) -> Option<Channel> {
         let channel = self.table.remove(key)?;
         self.listened -= usize::from(channel.listened);
+        self.meta_listened -= usize::from(channel.listened && channel.concerns_meta());
         self.authorized.remove(&key);
         let (reach, prefix) = (channel.pattern.reach(), channel.pattern.prefix());
         match reach {
@@ -139,14 +153,23 @@ impl Channels {
     /// Sets whether the application wants to see this channel's messages.
     pub(super) fn set_listened(&mut self, key: ChannelKey, listened: bool) {
         let Some(channel) = self.table.get_mut(key) else { return };
-        self.listened -= usize::from(channel.listened);
+        if channel.listened == listened {
+            return;
+        }
         channel.listened = listened;
-        self.listened += usize::from(listened);
+        let (all, meta) = (1, usize::from(channel.concerns_meta()));
+        if listened {
+            (self.listened, self.meta_listened) = (self.listened + all, self.meta_listened + meta);
+        } else {
+            (self.listened, self.meta_listened) = (self.listened - all, self.meta_listened - meta);
+        }
     }
 
     /// The channels that are listened to and concern a message on `name`, from root to leaf.
     pub(super) fn listening(&self, name: &str) -> Vec<Pattern> {
-        if self.listened == 0 {
+        // Each connect asks, and nearly nobody listens to those.
+        let any = if is_meta(name) { self.meta_listened } else { self.listened };
+        if any == 0 {
             return Vec::new();
         }
         let channels = self.matching(name);

@@ -80,12 +80,12 @@ impl Server {
     fn enqueue(&mut self, key: SessionKey, message: &Arc<Message>, manner: Manner) {
         self.burst += 1;
         let (limits, now) = (&self.config.limits, self.now);
-        let offered = self.sessions.change(key, |session| {
-            let overflow = session.overflow.unwrap_or(manner.overflow);
-            let (message, lazy) = (Arc::clone(message), manner.lazy.is_some());
-            (session.id, session.queue.offer(message, lazy, overflow, limits, now))
-        });
-        let Some((session, offered)) = offered else { return };
+        let Some(session) = self.sessions.get(key) else { return };
+        let (session, overflow) = (session.id, session.overflow.unwrap_or(manner.overflow));
+        let (message, lazy) = (Arc::clone(message), manner.lazy.is_some());
+        let offered = (self.sessions)
+            .change_queue(key, |queue| queue.offer(message, lazy, overflow, limits, now));
+        let Some(offered) = offered else { return };
         let displaced = match offered {
             Offered::Queued => 0,
             Offered::Displaced(count) => count,
@@ -289,19 +289,18 @@ impl Server {
         bytes: usize,
     ) -> Option<(Events, Flight)> {
         let (now, waits) = (self.now, &mut self.stats.delivery);
-        self.sessions.change(key, |session| {
-            session.queue.take(bytes, |queued| waits.record(now.since(queued)))
-        })
+        self.sessions
+            .change_queue(key, |queue| queue.take(bytes, |queued| waits.record(now.since(queued))))
     }
 
     /// The flight's parcel is out, or was lost.
     pub(super) fn land(&mut self, key: SessionKey, flight: Flight, delivered: bool) {
-        let returned = self.sessions.change(key, |session| {
+        let returned = self.sessions.change_queue(key, |queue| {
             if delivered {
-                session.queue.confirm(flight);
+                queue.confirm(flight);
                 0
             } else {
-                session.queue.fail(flight)
+                queue.fail(flight)
             }
         });
         self.stats.events_returned += returned.unwrap_or(0) as u64;

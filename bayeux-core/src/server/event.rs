@@ -82,6 +82,50 @@ pub enum Event {
     },
 }
 
+/// What an event is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// [`Event::SessionAdded`].
+    SessionAdded,
+    /// [`Event::SessionRemoved`].
+    SessionRemoved,
+    /// [`Event::ChannelAdded`].
+    ChannelAdded,
+    /// [`Event::ChannelRemoved`].
+    ChannelRemoved,
+    /// [`Event::Subscribed`].
+    Subscribed,
+    /// [`Event::Unsubscribed`].
+    Unsubscribed,
+    /// [`Event::Suspended`]: once for each connect.
+    Suspended,
+    /// [`Event::Resumed`]: once for each connect.
+    Resumed,
+    /// [`Event::EventsDropped`].
+    EventsDropped,
+    /// [`Event::Published`].
+    Published,
+}
+
+impl Event {
+    /// What it is about.
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::SessionAdded { .. } => EventKind::SessionAdded,
+            Self::SessionRemoved { .. } => EventKind::SessionRemoved,
+            Self::ChannelAdded { .. } => EventKind::ChannelAdded,
+            Self::ChannelRemoved { .. } => EventKind::ChannelRemoved,
+            Self::Subscribed { .. } => EventKind::Subscribed,
+            Self::Unsubscribed { .. } => EventKind::Unsubscribed,
+            Self::Suspended { .. } => EventKind::Suspended,
+            Self::Resumed { .. } => EventKind::Resumed,
+            Self::EventsDropped { .. } => EventKind::EventsDropped,
+            Self::Published { .. } => EventKind::Published,
+        }
+    }
+}
+
 /// Why a session is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

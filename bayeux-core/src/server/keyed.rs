@@ -1,9 +1,11 @@
-//! Hash maps whose keys come from the server's own entropy, and one that needs none.
+//! Hash maps: for what peers choose, for what the server has drawn, and for what the driver counts.
 //!
-//! Channel names are chosen by peers, who could otherwise choose them to collide. Link ids are not: the
-//! driver mints them, and each delivery looks some up.
+//! Peers could choose channel names to collide, so these are hashed with keys of the server's own
+//! entropy. The ids of sessions and browsers need no hash: they are random themselves, and what a peer
+//! makes up is looked up, but never put in. Link ids are numbers that the driver mints. Each request looks
+//! up several of both.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher13;
 
@@ -29,6 +31,9 @@ impl BuildHasher for Keyed {
     }
 }
 
+/// The odd number that is nearest to 2⁶⁴ over the golden ratio (Knuth, TAOCP 3, §6.4).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A hash map for numbers that the driver chooses. Never iterate it either.
 pub(super) type NumberMap<K, V> = hashbrown::HashMap<K, V, Spread>;
 
@@ -53,10 +58,29 @@ impl Hasher for Spreading {
     }
 
     fn write_u64(&mut self, number: u64) {
-        // The odd number that is nearest to 2⁶⁴ over the golden ratio (Knuth, TAOCP 3, §6.4).
-        let spread = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let spread = (self.0 ^ number).wrapping_mul(SPREAD);
         // The map takes a place from the low bits, which multiplication fills from lower ones only.
         self.0 = spread ^ spread >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A hash map for ids that were drawn at random. Never iterate it either.
+pub(super) type DrawnMap<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<Drawn>>;
+
+/// Takes the last bytes of an id for its hash.
+#[derive(Default)]
+pub(super) struct Drawn(u64);
+
+impl Hasher for Drawn {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            // Multiplied for those who count instead of drawing, as tests do.
+            self.0 = u64::from_be_bytes(*last).wrapping_mul(SPREAD);
+        }
     }
 
     fn finish(&self) -> u64 {

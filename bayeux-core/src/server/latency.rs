@@ -15,14 +15,15 @@ pub struct Latencies {
     counts: [u64; BOUNDS],
     /// How many were longer than the highest bound.
     above: u64,
-    sum: Duration,
+    /// In microseconds.
+    sum: u64,
 }
 
 impl Latencies {
     /// Counts one waiting time.
     pub(super) fn record(&mut self, waited: Duration) {
-        self.sum = self.sum.saturating_add(waited);
         let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.sum = self.sum.saturating_add(micros);
         // The exponent of the first bound that is not below.
         let steps = micros.div_ceil(LOWEST).max(1).next_power_of_two().trailing_zeros();
         *self.counts.get_mut(steps as usize).unwrap_or(&mut self.above) += 1;
@@ -43,13 +44,12 @@ impl Latencies {
 
     /// How long they waited together.
     pub fn sum(&self) -> Duration {
-        self.sum
+        Duration::from_micros(self.sum)
     }
 
     /// How long one waited on average; zero if there was none.
     pub fn mean(&self) -> Duration {
-        let micros = self.sum.as_micros().checked_div(self.count().into()).unwrap_or(0);
-        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        Duration::from_micros(self.sum.checked_div(self.count()).unwrap_or(0))
     }
 
     /// The bound that a share of `quantile` (0 to 1) did not exceed; `None` if there was none, or

@@ -64,7 +64,7 @@ use session::Sessions;
 use timers::{TimerKey, Timers};
 
 pub use census::{Census, SessionState};
-pub use event::{Event, RemovedReason, ResumeCause};
+pub use event::{Event, EventKind, RemovedReason, ResumeCause};
 pub use figures::{Figure, FigureKind};
 pub use input::{Command, Input, Receipt, Timing};
 pub use latency::Latencies;
@@ -146,7 +146,7 @@ impl Server {
         now: Time,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let (sessions, channels) = (Sessions::new(&mut entropy), Channels::new(&mut entropy));
+        let (sessions, channels) = (Sessions::new(), Channels::new(&mut entropy));
         Ok(Self {
             config,
             entropy,

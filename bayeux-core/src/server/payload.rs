@@ -145,7 +145,7 @@ impl Server {
         let payload = Payload {
             link,
             alone: requests.len() == 1,
-            replies: Vec::with_capacity(requests.len()),
+            replies: Vec::new(),
             rest: requests.into_iter(),
             session,
             parked: None,
@@ -197,7 +197,13 @@ impl Server {
     fn walk(&mut self, mut payload: Payload, mut step: Option<Step>) {
         loop {
             match step {
-                Some(Step::Done(reply)) => payload.replies.push(reply),
+                Some(Step::Done(reply)) => {
+                    if payload.replies.is_empty() {
+                        // A connect that is held has none.
+                        payload.replies.reserve_exact(payload.rest.len() + 1);
+                    }
+                    payload.replies.push(reply);
+                }
                 Some(Step::Wait(message, stage)) => {
                     payload.parked = Some(Parked { message, stage });
                     if let Some(link) = self.links.get_mut(&payload.link) {

@@ -223,28 +223,25 @@ impl Queue {
         self.latest = None;
         self.flight = self.flight.next();
         let (flight, keep_first) = (self.flight, self.acknowledged);
-        let mut taken = 0usize;
-        let unsent = self.slots.range_mut(self.sent..);
-        let events: Events = unsent
-            .take_while(|slot| {
-                // A batch that comes again comes as a whole: its number acknowledges all of it.
-                let again = keep_first && slot.flight != Flight::NONE;
-                let fits = taken == 0 || again || taken + slot.message.cost() <= bytes;
-                taken = taken.saturating_add(slot.message.cost());
-                fits
-            })
-            .map(|slot| {
-                if slot.flight == Flight::NONE && slot.message.is_published() {
-                    first(slot.queued);
-                }
-                if !keep_first || slot.flight == Flight::NONE {
-                    slot.flight = flight;
-                }
-                Arc::clone(&slot.message)
-            })
-            .collect();
+        let (mut events, mut taken) = (Events::new(), 0_usize);
+        for slot in self.slots.range_mut(self.sent..) {
+            // A batch that comes again comes as a whole: its number acknowledges all of it.
+            let again = keep_first && slot.flight != Flight::NONE;
+            let cost = slot.message.cost();
+            if taken > 0 && !again && taken + cost > bytes {
+                break;
+            }
+            taken = taken.saturating_add(cost);
+            if slot.flight == Flight::NONE && slot.message.is_published() {
+                first(slot.queued);
+            }
+            if !keep_first || slot.flight == Flight::NONE {
+                slot.flight = flight;
+            }
+            events.push(Arc::clone(&slot.message));
+        }
         self.sent += events.len();
-        self.sent_bytes += events.iter().map(|it| it.cost()).sum::<usize>();
+        self.sent_bytes += taken;
         self.urgent = self.has_unsent();
         (events, flight)
     }
@@ -256,8 +253,10 @@ impl Queue {
         }
         if self.is_alone(flight) {
             // Nearly always, and then without an allocation.
-            let cost: usize = self.slots.drain(..self.sent).map(|it| it.message.cost()).sum();
-            self.bytes -= cost;
+            for _ in 0..self.sent {
+                self.slots.pop_front();
+            }
+            self.bytes -= self.sent_bytes;
             (self.sent, self.sent_bytes) = (0, 0);
         } else {
             let taken = self.split_off_flight(flight);

@@ -5,13 +5,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::census::{Census, SessionState, Share};
-use super::keyed::{Keyed, Map};
+use super::keyed::DrawnMap;
 use super::keys::{ChannelKey, SessionKey};
 use super::queue::Queue;
 use super::setup::Watch;
 use crate::channel::Overflow;
 use crate::config::Config;
-use crate::entropy::Entropy;
 use crate::id::{BrowserId, LinkId, SessionId};
 use crate::time::Time;
 use crate::transport::Transport;
@@ -223,8 +222,8 @@ impl Session {
 /// The sessions by handle and by id, and the browsers that have some.
 pub(super) struct Sessions {
     table: slotmap::SlotMap<SessionKey, Session>,
-    by_id: Map<SessionId, SessionKey>,
-    browsers: Map<BrowserId, Browser>,
+    by_id: DrawnMap<SessionId, SessionKey>,
+    browsers: DrawnMap<BrowserId, Browser>,
     census: Census,
 }
 
@@ -237,11 +236,11 @@ pub(super) struct Browser {
 }
 
 impl Sessions {
-    pub(super) fn new(entropy: &mut dyn Entropy) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             table: slotmap::SlotMap::with_key(),
-            by_id: Map::with_hasher(Keyed::new(entropy)),
-            browsers: Map::with_hasher(Keyed::new(entropy)),
+            by_id: DrawnMap::default(),
+            browsers: DrawnMap::default(),
             census: Census::default(),
         }
     }
@@ -269,6 +268,19 @@ impl Sessions {
         let changed = change(session);
         self.census.remove(before);
         self.census.add(Share::of(session));
+        Some(changed)
+    }
+
+    /// Changes a session's queue, which is all that a delivery does.
+    pub(super) fn change_queue<T>(
+        &mut self,
+        key: SessionKey,
+        change: impl FnOnce(&mut Queue) -> T,
+    ) -> Option<T> {
+        let queue = &mut self.table.get_mut(key)?.queue;
+        let before = (queue.len(), queue.bytes());
+        let changed = change(queue);
+        self.census.requeue(before, (queue.len(), queue.bytes()));
         Some(changed)
     }
 
