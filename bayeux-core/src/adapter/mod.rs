@@ -38,6 +38,7 @@ mod os;
 mod read;
 mod serve;
 mod service;
+mod serving;
 mod site;
 mod timer;
 mod upgrade;

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::mem;
+use core::pin::Pin;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -32,10 +33,23 @@ pub(super) enum ReadError {
     Broken,
 }
 
-/// Reads all of `body`.
+/// What was read of a body already.
+pub(super) enum Start {
+    /// Nothing was there.
+    Nothing,
+    /// A piece, behind which there is more.
+    Some(Bytes),
+    /// All of it.
+    All(Bytes),
+    /// It broke off.
+    Broken,
+}
+
+/// Reads the rest of `body`.
 pub(super) async fn read<B>(
     bayeux: &Bayeux,
-    body: B,
+    start: Start,
+    mut body: Pin<Box<B>>,
     limit: usize,
     time: Duration,
 ) -> Result<Bytes, ReadError>
@@ -43,18 +57,30 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    let mut body = Box::pin(body);
-    let reading = within(bayeux, time, collect(&mut body, limit));
-    let read = reading.await.unwrap_or(Err(ReadError::TooSlow));
+    let read = match start {
+        Start::Broken => Err(ReadError::Broken),
+        Start::All(data) if data.len() > limit => Err(ReadError::TooLarge),
+        Start::All(data) => Ok(data),
+        Start::Some(data) if data.len() > limit => Err(ReadError::TooLarge),
+        Start::Nothing | Start::Some(_) => {
+            let first = if let Start::Some(data) = start { data } else { Bytes::new() };
+            let reading = within(bayeux, time, collect(first, &mut body, limit));
+            reading.await.unwrap_or(Err(ReadError::TooSlow))
+        }
+    };
     if read == Err(ReadError::TooLarge) {
         discard(bayeux, body).await;
     }
     read
 }
 
-async fn collect<B: Body + Unpin>(body: &mut B, limit: usize) -> Result<Bytes, ReadError> {
-    // Nearly every body is one frame, which is taken as it is.
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+async fn collect<B: Body + Unpin>(
+    mut first: Bytes,
+    body: &mut B,
+    limit: usize,
+) -> Result<Bytes, ReadError> {
+    // What comes in one piece is taken as it is.
+    let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Err(ReadError::Broken) };
         let Ok(mut data) = frame.into_data() else { continue };

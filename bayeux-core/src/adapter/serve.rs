@@ -15,9 +15,7 @@ use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::service::TowerToHyperService;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::connections::{Busy, Connections, Place};
 use super::hosted::hosted;
@@ -25,7 +23,8 @@ use super::idle::Idle;
 use super::io::{Protocol, Stream};
 use super::listener::Listener;
 use super::options::ServeOptions;
-use super::service::{Answering, CometdLayer, MountedBody, MountedService};
+use super::service::{CometdLayer, MountedBody, MountedService, Routed, ask};
+use super::serving::Serving;
 use super::site::Site;
 use super::timer::{Clock, Tasks, within};
 use crate::front::{Bayeux, PeerAddr};
@@ -199,7 +198,6 @@ impl Hosting {
             None | Some(Ok(None)) => return,
             Some(Err(error)) => return failed(peer, &error),
         };
-        let service = TowerToHyperService::new(service);
         let idle = Idle::new(&self.bayeux, &place, accepted, self.options.head_timeout);
         let ended = match protocol {
             Protocol::Http1 => {
@@ -284,24 +282,19 @@ fn failed(peer: Option<SocketAddr>, error: &dyn core::error::Error) {
 
 /// Tells each request where it came from, and who runs what becomes of it; and the connection that
 /// it has a request.
-#[derive(Clone)]
 struct WithPeer<S> {
     inner: MountedService<S>,
     peer: Option<SocketAddr>,
     place: Arc<Place>,
 }
 
-impl<S: Site> Service<Request<Incoming>> for WithPeer<S> {
+impl<S: Site> hyper::service::Service<Request<Incoming>> for WithPeer<S> {
     type Response = Response<Counted<MountedBody<S::Body>>>;
     type Error = S::Error;
-    type Future = Counted<Answering<S::Body, S::Error>>;
+    type Future = Responding<S::Body, S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        let busy = self.place.begin();
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let busy = Some(self.place.begin());
         let extensions = request.extensions_mut();
         if let Some(peer) = self.peer {
             extensions.insert(PeerAddr(peer));
@@ -309,24 +302,41 @@ impl<S: Site> Service<Request<Incoming>> for WithPeer<S> {
         if extensions.get::<OnUpgrade>().is_some() {
             extensions.insert(Arc::clone(&self.place));
         }
-        Counted { inner: self.inner.call(request), busy: Some(busy) }
+        let routed = match self.inner.route(request) {
+            Routed::Cometd(serving) => Routed::Cometd(serving),
+            Routed::Other(other) => Routed::Other(Box::pin(ask(other)) as Pin<Box<_>>),
+        };
+        Responding { routed, busy }
     }
 }
 
-/// A response on its way, and then its body: with it the request is over.
-struct Counted<T> {
-    inner: T,
+/// The response of another service, that is being made.
+type Other<B, E> = Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>;
+
+/// A response on its way. hyper keeps it in the connection, so Bayeux's own is in no box.
+struct Responding<B, E> {
+    routed: Routed<Serving<Incoming>, Other<B, E>>,
     busy: Option<Busy>,
 }
 
-impl<B, E> Future for Counted<Answering<B, E>> {
+impl<B, E> Future for Responding<B, E> {
     type Output = Result<Response<Counted<MountedBody<B>>>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.inner.as_mut().poll(cx))?;
+        let response = match &mut self.routed {
+            Routed::Cometd(serving) => ready!(Pin::new(serving).poll(cx)).map(MountedBody::cometd),
+            Routed::Other(other) => ready!(other.as_mut().poll(cx))?.map(MountedBody::other),
+        };
         let busy = self.busy.take();
-        Poll::Ready(Ok(response.map(|inner| Counted { inner, busy })))
+        Poll::Ready(Ok(response.map(|inner| Counted { inner, _busy: busy })))
     }
+}
+
+/// The body of a response: with it the request is over.
+struct Counted<T> {
+    inner: T,
+    /// Dropped with it.
+    _busy: Option<Busy>,
 }
 
 impl<B: Body + Unpin> Body for Counted<B> {

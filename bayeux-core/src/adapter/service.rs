@@ -10,7 +10,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use ::http::{Request, Response, StatusCode, header};
+use ::http::{Request, Response, header};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
@@ -18,10 +18,10 @@ use tower_service::Service;
 
 use super::body::CometdBody;
 use super::connections::Place;
-use super::read::{ReadError, discard, read};
+use super::serving::Serving;
 use super::upgrade::{Connection, mark, upgrade};
-use crate::front::{Bayeux, Receipt};
-use crate::http::{Exchange, Plan};
+use crate::front::Bayeux;
+use crate::http::Plan;
 
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn core::error::Error + Send + Sync>;
@@ -38,8 +38,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// does): where it cannot, leave `Transport::WebSocket` out of `allowed_transports`.
 #[derive(Clone, Debug)]
 pub struct CometdService {
-    bayeux: Bayeux,
-    body_timeout: Duration,
+    pub(super) bayeux: Bayeux,
+    pub(super) body_timeout: Duration,
 }
 
 impl CometdService {
@@ -55,70 +55,30 @@ impl CometdService {
         self
     }
 
-    fn answer<B>(
-        &self,
-        request: Request<B>,
-    ) -> impl Future<Output = Response<CometdBody>> + Send + use<B>
+    /// Begins to serve a request.
+    pub(super) fn serve<B>(&self, request: Request<B>) -> Serving<B>
     where
         B: Body + Send + 'static,
         B::Data: Send,
     {
-        let (bayeux, body_timeout) = (self.bayeux.clone(), self.body_timeout);
-        async move {
-            // In a box of its own, since a future keeps room for everything that it ever held:
-            // this one is kept while a connect is held, when nothing of the request is needed.
-            let begun = Box::pin(begin(bayeux, request, body_timeout)).await;
-            match begun {
-                Ok(answering) => {
-                    let (response, receipt) = answering.await;
-                    response.map(|data| CometdBody::new(data, Some(receipt)))
-                }
-                Err(response) => response.map(|data| CometdBody::new(data, None)),
+        let (mut head, body) = request.into_parts();
+        mark(&mut head);
+        let plan = self.bayeux.plan(&head);
+        let connection = Connection::take(&mut head);
+        match plan {
+            Plan::Exchange(exchange) => Serving::read(self, head, exchange, body),
+            Plan::Upgrade(accepted) => {
+                Serving::answered(upgrade(self.bayeux.clone(), head, connection, accepted))
             }
+            // A client that asks first has not sent its body, and shall not be told to.
+            Plan::Answer(response)
+                if body.is_end_stream() || head.headers.contains_key(header::EXPECT) =>
+            {
+                Serving::answered(response)
+            }
+            Plan::Answer(response) => Serving::discard(self, body, response),
         }
     }
-}
-
-/// Reads a request and submits its payload; `Err` with the response to one that has none.
-async fn begin<B>(
-    bayeux: Bayeux,
-    request: Request<B>,
-    body_timeout: Duration,
-) -> Result<impl Future<Output = (Response<Bytes>, Receipt)> + Send + use<B>, Response<Bytes>>
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-{
-    let (mut head, body) = request.into_parts();
-    mark(&mut head);
-    let plan = bayeux.plan(&head);
-    let connection = Connection::take(&mut head);
-    let exchange = match plan {
-        Plan::Exchange(exchange) => exchange,
-        Plan::Upgrade(accepted) => return Err(upgrade(bayeux, head, connection, accepted)),
-        Plan::Answer(response) => {
-            // A client that asks first has not sent its body, and shall not be told to.
-            if !body.is_end_stream() && !head.headers.contains_key(header::EXPECT) {
-                discard(&bayeux, Box::pin(body)).await;
-            }
-            return Err(response);
-        }
-    };
-    let read = match exchange.read_limit() {
-        Some(limit) => read(&bayeux, body, limit, body_timeout).await,
-        None => Ok(Bytes::new()),
-    };
-    let body = read.map_err(|error| refuse(&exchange, error))?;
-    Ok(bayeux.exchange(exchange, head, body))
-}
-
-fn refuse(exchange: &Exchange, error: ReadError) -> Response<Bytes> {
-    let (status, what) = match error {
-        ReadError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"),
-        ReadError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the request took too long"),
-        ReadError::Broken => (StatusCode::BAD_REQUEST, "the request is incomplete"),
-    };
-    exchange.error(status, what)
 }
 
 impl<B> Service<Request<B>> for CometdService
@@ -135,8 +95,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answer = self.answer(request);
-        Box::pin(async move { Ok(answer.await) })
+        let serving = self.serve(request);
+        Box::pin(async move { Ok(serving.await) })
     }
 }
 
@@ -187,15 +147,41 @@ pub struct MountedService<S> {
 }
 
 impl<S> MountedService<S> {
-    /// Whether a path is the mount point or below it.
-    fn takes(&self, path: &str) -> bool {
-        path.strip_prefix(&*self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    /// Begins to serve a request, if it is for the mount point or below it; else gives it back, and who
+    /// serves it.
+    pub(super) fn route<B>(&self, request: Request<B>) -> Routed<Serving<B>, (S, Request<B>)>
+    where
+        S: Clone,
+        B: Body + Send + 'static,
+        B::Data: Send,
+    {
+        let below = request.uri().path().strip_prefix(&*self.path);
+        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Routed::Cometd(self.cometd.serve(request));
+        }
+        let mut request = request;
+        // What it makes of its connection is its own.
+        request.extensions_mut().remove::<Arc<Place>>();
+        Routed::Other((self.inner.clone(), request))
     }
 }
 
+/// Who serves a request.
+pub(super) enum Routed<C, O> {
+    Cometd(C),
+    Other(O),
+}
+
+/// The response of another service.
+pub(super) async fn ask<S: Service<T>, T>(
+    (mut service, request): (S, T),
+) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
 /// A response that is being made.
-pub(super) type Answering<R, E> =
-    Pin<Box<dyn Future<Output = Result<Response<MountedBody<R>>, E>> + Send>>;
+type Answering<R, E> = Pin<Box<dyn Future<Output = Result<Response<MountedBody<R>>, E>> + Send>>;
 
 impl<S, B, R> Service<Request<B>> for MountedService<S>
 where
@@ -215,17 +201,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.takes(request.uri().path()) {
-            let answer = self.cometd.answer(request);
-            return Box::pin(async move { Ok(answer.await.map(MountedBody::cometd)) });
+        match self.route(request) {
+            Routed::Cometd(serving) => {
+                Box::pin(async move { Ok(serving.await.map(MountedBody::cometd)) })
+            }
+            Routed::Other(other) => {
+                Box::pin(async move { Ok(ask(other).await?.map(MountedBody::other)) })
+            }
         }
-        // What it makes of its connection is its own.
-        let (mut inner, mut request) = (self.inner.clone(), request);
-        request.extensions_mut().remove::<Arc<Place>>();
-        Box::pin(async move {
-            poll_fn(|cx| inner.poll_ready(cx)).await?;
-            Ok(inner.call(request).await?.map(MountedBody::other))
-        })
     }
 }
 
@@ -238,11 +221,11 @@ enum Of<R> {
 }
 
 impl<R> MountedBody<R> {
-    fn cometd(body: CometdBody) -> Self {
+    pub(super) fn cometd(body: CometdBody) -> Self {
         Self(Of::Cometd(body))
     }
 
-    fn other(body: R) -> Self {
+    pub(super) fn other(body: R) -> Self {
         Self(Of::Other(Box::pin(body)))
     }
 }

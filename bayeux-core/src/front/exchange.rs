@@ -1,10 +1,12 @@
 //! One HTTP request from its body to its response.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
-use core::mem;
-use core::task::Poll;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context as TaskContext, Poll, ready};
+use core::{fmt, mem};
 
 use ::http::{Response, StatusCode, request};
 use bytes::Bytes;
@@ -36,18 +38,15 @@ impl Bayeux {
         mut exchange: Exchange,
         head: request::Parts,
         body: Bytes,
-    ) -> impl Future<Output = (Response<Bytes>, Receipt)> + Send + use<> {
-        let link = self.decode(&mut exchange, body).map(|payload| {
-            // A future keeps room for everything that it ever held. This one is kept while a
-            // connect is held, so what only the beginning needs stays out of it.
-            self.submit(&exchange, head, payload)
+    ) -> Exchanging {
+        let submitted = self.decode(&mut exchange, body).map(|payload| {
+            let link = self.submit(&exchange, head, payload);
+            (link, exchange)
         });
-        async move {
-            match link {
-                Ok(link) => link.respond(&exchange).await,
-                Err(response) => (response, Receipt::default()),
-            }
-        }
+        Exchanging(match submitted {
+            Ok((link, exchange)) => Progress::Waiting(link, exchange),
+            Err(response) => Progress::Failed(response.into()),
+        })
     }
 
     #[expect(clippy::result_large_err, reason = "the caller sends the error as it is")]
@@ -77,6 +76,44 @@ impl Bayeux {
     }
 }
 
+/// A request that is being served; made by [`Bayeux::exchange`].
+///
+/// There are as many of these as there are idle clients, so it holds what answering needs and no more.
+#[must_use = "dropping it means that the client is gone"]
+pub struct Exchanging(Progress);
+
+enum Progress {
+    Waiting(Link, Exchange),
+    /// The answer to what could not be read. It is rare, and not worth the room.
+    Failed(Box<Response<Bytes>>),
+    Over,
+}
+
+impl Future for Exchanging {
+    type Output = (Response<Bytes>, Receipt);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let answer = match &mut self.0 {
+            Progress::Waiting(link, _) => Some(ready!(link.poll_answer(cx))),
+            Progress::Failed(_) | Progress::Over => None,
+        };
+        match (mem::replace(&mut self.0, Progress::Over), answer) {
+            (Progress::Waiting(link, exchange), Some(answer)) => {
+                Poll::Ready(link.respond(&exchange, answer))
+            }
+            (Progress::Failed(response), _) => Poll::Ready((*response, Receipt::default())),
+            // It was ready before.
+            (Progress::Waiting(..) | Progress::Over, _) => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for Exchanging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchanging").finish_non_exhaustive()
+    }
+}
+
 /// One exchange as the front sees it.
 pub(super) struct Link {
     bayeux: Bayeux,
@@ -98,22 +135,23 @@ enum LinkState {
 
 impl Link {
     /// Waits for the answer.
-    async fn answer(&mut self) -> Result<Shaped, Refusal> {
-        let answer = poll_fn(|cx| {
-            let collected = self.bayeux.lock().collect(self.id, cx.waker());
-            match collected {
-                Ok(answer) => Poll::Ready(answer),
-                Err(_replaced) => Poll::Pending,
-            }
-        })
-        .await;
+    fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Shaped, Refusal>> {
+        let collected = self.bayeux.lock().collect(self.id, cx.waker());
+        let answer = match collected {
+            Ok(answer) => answer,
+            Err(_replaced) => return Poll::Pending,
+        };
         self.state = if answer.is_ok() { LinkState::Answered } else { LinkState::Refused };
-        answer
+        Poll::Ready(answer)
     }
 
-    /// Waits for the answer and writes the response.
-    async fn respond(mut self, exchange: &Exchange) -> (Response<Bytes>, Receipt) {
-        match self.answer().await {
+    /// Writes the response.
+    fn respond(
+        self,
+        exchange: &Exchange,
+        answer: Result<Shaped, Refusal>,
+    ) -> (Response<Bytes>, Receipt) {
+        match answer {
             Ok((mut parcel, passage)) => {
                 if let Some(passage) = passage {
                     passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
@@ -175,8 +213,8 @@ impl Receipt {
     }
 }
 
-impl core::fmt::Debug for Receipt {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receipt").finish_non_exhaustive()
     }
 }

@@ -115,7 +115,7 @@ pub use caller::Caller;
 pub use channel::Channel;
 pub use context::{Context, PeerAddr};
 pub use error::Error;
-pub use exchange::Receipt;
+pub use exchange::{Exchanging, Receipt};
 pub use extension::{ClientMessage, Extension, ExtensionId, ServerMessage};
 pub use figures::FrontStats;
 #[cfg(feature = "adapter")]

@@ -8,12 +8,12 @@ use core::future::Future;
 use super::authorizer::{AnyAuthorizer, AuthorizerId};
 use super::extension::{Extension, ExtensionId};
 use super::listener::{AnyListener, ListenerId};
-use super::notice::{self, Notice, RemovedHandler};
+use super::notice::{self, EventHandler, Kinds, Notice, RemovedHandler};
 use super::state::{After, Leftover, State};
 use super::{Bayeux, Error};
 use crate::channel::Pattern;
 use crate::id::SessionId;
-use crate::server::{Command, Input};
+use crate::server::{Command, EventKind, Input};
 
 /// Which handler; for removing it from what it was added to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,18 +97,38 @@ impl Bayeux {
     ///
     /// A handler that keeps a [`Bayeux`] keeps the server alive; take it from the notice's session
     /// instead where you can.
+    ///
+    /// There are two events for each connect that is held: whoever does not care about those is better
+    /// served by [`on_event_of`](Self::on_event_of).
     pub fn on_event<H, F>(&self, handler: H) -> HandlerId
     where
         H: Fn(Notice) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        self.add_event_handler(notice::boxed(Kinds::ALL, handler))
+    }
+
+    /// Calls `handler` for each event of these kinds. The others cost nothing.
+    pub fn on_event_of<H, F>(
+        &self,
+        kinds: impl IntoIterator<Item = EventKind>,
+        handler: H,
+    ) -> HandlerId
+    where
+        H: Fn(Notice) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.add_event_handler(notice::boxed(kinds.into_iter().collect(), handler))
+    }
+
+    fn add_event_handler(&self, handler: EventHandler) -> HandlerId {
         let mut state = self.lock();
         let number = state.next_number();
-        state.event_handlers.add(number, notice::boxed(handler));
+        state.event_handlers.add(number, handler);
         HandlerId(number)
     }
 
-    /// Removes what [`Bayeux::on_event`] has added. Whether it was there. What was told to it before
+    /// Removes what [`Bayeux::on_event`] or [`Bayeux::on_event_of`] has added. Whether it was there. What was told to it before
     /// comes to its end.
     pub fn remove_handler(&self, id: HandlerId) -> bool {
         self.turn_with(|state, after| {

@@ -463,7 +463,9 @@ impl State {
             }
             Event::ChannelAdded { .. } | Event::ChannelRemoved { .. } => None,
         };
-        if self.event_handlers.is_empty() && on_removed.is_empty() {
+        let kind = event.kind();
+        let heard = self.event_handlers.iter().any(|it| it.hears(kind));
+        if !heard && on_removed.is_empty() {
             return;
         }
         let passing = matches!(event, Event::Suspended { .. } | Event::Resumed { .. });
@@ -473,7 +475,7 @@ impl State {
         let span = self.notes.spans.of(session);
         let session = session.map(|id| self.handle_on(bayeux, id));
         let notice = Notice { event, session };
-        let handlers = self.event_handlers.iter().cloned().collect();
+        let handlers = self.event_handlers.iter().filter(|it| it.hears(kind)).cloned().collect();
         self.tellings.push_back(Telling { notice, handlers, on_removed, span });
     }
 

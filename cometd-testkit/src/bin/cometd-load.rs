@@ -26,7 +26,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Loads a Bayeux server with many clients, and says what it takes.
 #[derive(Parser, Debug)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 struct Options {
     #[command(subcommand)]
     command: Command,

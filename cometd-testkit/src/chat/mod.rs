@@ -20,7 +20,7 @@ mod rooms;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bayeux_core::front::{Bayeux, Builder, Error, Flow, Incoming, Notice, Session};
-use bayeux_core::{ConfigError, Event, Pattern};
+use bayeux_core::{ConfigError, Event, EventKind, Pattern};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -71,7 +71,7 @@ pub fn build(
         let chat = private.clone();
         async move { chat.pass_on(&incoming) }
     });
-    bayeux.on_event(move |notice| {
+    bayeux.on_event_of(FOLLOWED, move |notice| {
         let chat = chat.clone();
         async move {
             // Whatever fails here fails because the session is gone, and then there is nothing
@@ -81,6 +81,14 @@ pub fn build(
     });
     Ok(bayeux)
 }
+
+/// What the rooms follow.
+const FOLLOWED: [EventKind; 4] = [
+    EventKind::SessionAdded,
+    EventKind::SessionRemoved,
+    EventKind::Subscribed,
+    EventKind::Unsubscribed,
+];
 
 impl Chat {
     /// Puts the sender's name under a message, and remembers it for those who come later.

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bayeux_core::front::{Bayeux, Builder, Error, Flow, Incoming, Notice};
-use bayeux_core::{ChannelSettings, ConfigError, Event, RemovedReason};
+use bayeux_core::{ChannelSettings, ConfigError, Event, EventKind, RemovedReason};
 use serde_json::{Value, json};
 
 pub use options::Options;
@@ -65,7 +65,7 @@ pub fn build(
     let bayeux = start(builder)?;
     services::install(&bayeux, sleep)?;
     channels(&bayeux)?;
-    bayeux.on_event(announce);
+    bayeux.on_event_of([EventKind::SessionAdded, EventKind::SessionRemoved], announce);
     Ok(bayeux)
 }
 
