@@ -45,8 +45,8 @@ pub use json::Json;
 pub use limits::Limits;
 pub use message::{
     AckField, AckReply, Advice, BayeuxError, ClientAdvice, Events, ExtensionFields, Message,
-    MessageParts, Parcel, Reconnect, Reply, ReplyChannel, Request, RequestKind, Subscription,
-    TimesyncField, TimesyncReply, Verb,
+    MessageParts, Parcel, Reconnect, Reply, ReplyChannel, ReplyDetails, Request, RequestKind,
+    Subscription, TimesyncField, TimesyncReply, Verb,
 };
 pub use options::ConfigError;
 pub use server::{

@@ -133,7 +133,7 @@ impl Rig {
         self.input(Input::Receive { link, payload: payload(None, kind) });
         self.settle();
         let parcel = self.answer();
-        let session = parcel.replies[0].client.expect("a session");
+        let session = parcel.replies[0].details().client.expect("a session");
         Client { session, link, browser: parcel.browser, transport }
     }
 

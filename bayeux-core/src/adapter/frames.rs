@@ -229,6 +229,10 @@ impl Frames for Wire {
                 Frame::close(Some(CloseFrame { code, reason }))
             }
         };
+        if !self.out.is_empty() && self.out.capacity() - self.out.len() < frame.len() {
+            // The second of many, perhaps: better than to grow by doubling.
+            self.out.reserve(frame.len().max(WRITE_BUFFER));
+        }
         // Writing into a vector cannot fail.
         let _ = frame.format(&mut self.out);
     }

@@ -75,14 +75,15 @@ pub(crate) fn encode_reply(reply: &Reply, timestamp: bool, with: Encoding<'_>, o
         ReplyChannel::Echo(name) => object.raw("channel", name.as_bytes()),
         ReplyChannel::Missing => {}
     }
-    if let Some(subscription) = &reply.subscription {
+    let details = reply.details();
+    if let Some(subscription) = &details.subscription {
         object.raw("subscription", subscription.as_bytes());
     }
     object.raw("successful", if reply.is_successful() { b"true" } else { b"false" });
     if let Err(Some(error)) = &reply.outcome {
         object.text("error", &alloc::format!("{error}"));
     }
-    if let Some(client) = &reply.client {
+    if let Some(client) = &details.client {
         object.raw("clientId", &quoted(&client.text()));
         object.raw("version", b"\"1.0\"");
         object.raw("minimumVersion", b"\"1.0\"");
@@ -91,14 +92,14 @@ pub(crate) fn encode_reply(reply: &Reply, timestamp: bool, with: Encoding<'_>, o
         // A client that found nothing in common learns what there is.
         encode_transports(with.offered, object.member("supportedConnectionTypes"));
     }
-    if let Some(count) = reply.messages {
+    if let Some(count) = details.messages {
         object.number("x-messages", count as i128);
     }
-    if let Some(advice) = &reply.advice {
+    if let Some(advice) = &details.advice {
         encode_advice(advice, object.member("advice"));
     }
     extensions::write(reply, with.wall, &mut object);
-    if let Some(members) = &reply.members {
+    if let Some(members) = &details.members {
         object.splice(members.as_bytes());
     }
     // The Java server stamps replies to meta messages and events, but not those to a publish.

@@ -87,7 +87,7 @@ fn is_true(raw: &RawValue) -> bool {
 /// what the built-in extensions add.
 pub(super) fn write(reply: &Reply, wall: WallTime, object: &mut Object<'_>) {
     let timesync = reply.timesync.as_deref().filter(|it| it.is_needed(wall));
-    let members = reply.ext.as_ref().map(|ext| ext.as_bytes());
+    let members = reply.details().ext.as_ref().map(|ext| ext.as_bytes());
     if reply.ack.is_none() && timesync.is_none() {
         if let Some(ext) = members {
             object.raw("ext", ext);

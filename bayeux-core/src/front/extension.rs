@@ -263,7 +263,7 @@ impl ServerMessage<'_> {
     pub fn ext<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let ext = match &self.content {
             Content::Event(event) => event.ext(),
-            Content::Reply(reply) => reply.ext.clone(),
+            Content::Reply(reply) => reply.details().ext.clone(),
         };
         Ok(ext.unwrap_or(Json::NULL).read()?)
     }
@@ -277,7 +277,7 @@ impl ServerMessage<'_> {
         let ext = object(ext)?;
         match &mut self.content {
             Content::Event(event) => **event = Arc::new(event.replace_ext(&ext)),
-            Content::Reply(reply) => reply.ext = Some(ext),
+            Content::Reply(reply) => reply.details_mut().ext = Some(ext),
         }
         Ok(())
     }
@@ -299,12 +299,12 @@ impl ServerMessage<'_> {
         match &mut self.content {
             Content::Event(event) => **event = Arc::new(event.with_member(name, &value)),
             Content::Reply(reply) => {
-                let mut members: BTreeMap<String, Box<RawValue>> = match &reply.members {
+                let mut members: BTreeMap<String, Box<RawValue>> = match &reply.details().members {
                     Some(members) => members.read()?,
                     None => BTreeMap::new(),
                 };
                 members.insert(name.to_string(), RawValue::from_string(value.to_string())?);
-                reply.members = Some(Json::new(&members)?);
+                reply.details_mut().members = Some(Json::new(&members)?);
             }
         }
         Ok(())

@@ -47,8 +47,8 @@ impl Passage {
             self.own.iter().all(|it| self.pass(&**it, Content::Event(event), runtime))
         });
         for reply in &mut parcel.replies {
-            if let Some(count) = &mut reply.messages {
-                *count = events.len();
+            if reply.details().messages.is_some() {
+                reply.details_mut().messages = Some(events.len());
             }
         }
         parcel.events = events.into_iter().collect();

@@ -12,6 +12,6 @@ pub use advice::{Advice, Reconnect};
 pub use error::BayeuxError;
 pub use extension::{AckField, AckReply, ExtensionFields, TimesyncField, TimesyncReply};
 pub use parcel::{Events, Parcel};
-pub use reply::{Reply, ReplyChannel};
+pub use reply::{Reply, ReplyChannel, ReplyDetails};
 pub use request::{ClientAdvice, Request, RequestKind, Subscription, Verb};
 pub use shared::{Message, MessageParts};

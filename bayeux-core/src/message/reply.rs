@@ -16,6 +16,19 @@ pub struct Reply {
     pub channel: ReplyChannel,
     /// `None` when the request was done, else why it was not.
     pub outcome: Result<(), Option<BayeuxError>>,
+    /// `ext.ack`.
+    pub ack: Option<AckReply>,
+    /// `ext.timesync`.
+    pub timesync: Option<Box<TimesyncReply>>,
+    /// What most replies do not have.
+    details: Option<Box<ReplyDetails>>,
+}
+
+/// What most replies do not have: neither those to publishes nor those to connects, which are moved
+/// about a lot.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ReplyDetails {
     /// The new session, on a successful handshake reply only.
     pub client: Option<SessionId>,
     /// The request's `subscription`, as it came.
@@ -26,13 +39,18 @@ pub struct Reply {
     pub ext: Option<Json>,
     /// Further members of the reply itself, a JSON object.
     pub members: Option<Json>,
-    /// `ext.ack`.
-    pub ack: Option<AckReply>,
-    /// `ext.timesync`.
-    pub timesync: Option<Box<TimesyncReply>>,
     /// How many events follow a handshake reply in its own parcel (`x-messages`).
     pub messages: Option<usize>,
 }
+
+static NO_DETAILS: ReplyDetails = ReplyDetails {
+    client: None,
+    subscription: None,
+    advice: None,
+    ext: None,
+    members: None,
+    messages: None,
+};
 
 /// The channel that a reply names.
 #[derive(Clone, Debug)]
@@ -49,19 +67,7 @@ pub enum ReplyChannel {
 impl Reply {
     /// A reply on `channel`, successful until it is said otherwise.
     pub(crate) fn new(channel: ReplyChannel, id: Option<Json>) -> Self {
-        Self {
-            id,
-            channel,
-            outcome: Ok(()),
-            client: None,
-            subscription: None,
-            advice: None,
-            ext: None,
-            members: None,
-            ack: None,
-            timesync: None,
-            messages: None,
-        }
+        Self { id, channel, outcome: Ok(()), ack: None, timesync: None, details: None }
     }
 
     /// A reply to `request`, successful until it is said otherwise.
@@ -84,7 +90,21 @@ impl Reply {
             RequestKind::Connect { .. } => (ReplyChannel::Meta(Verb::Connect), None),
             RequestKind::Disconnect => (ReplyChannel::Meta(Verb::Disconnect), None),
         };
-        Self { subscription, ..Self::new(channel, request.id.take()) }
+        let mut reply = Self::new(channel, request.id.take());
+        if subscription.is_some() {
+            reply.details_mut().subscription = subscription;
+        }
+        reply
+    }
+
+    /// What most replies do not have.
+    pub fn details(&self) -> &ReplyDetails {
+        self.details.as_deref().unwrap_or(&NO_DETAILS)
+    }
+
+    /// The same, to be changed.
+    pub fn details_mut(&mut self) -> &mut ReplyDetails {
+        self.details.get_or_insert_default()
     }
 
     /// The same reply, unsuccessful.
@@ -95,7 +115,7 @@ impl Reply {
 
     /// The same reply with advice.
     pub(crate) fn advise(mut self, advice: Advice) -> Self {
-        self.advice = Some(advice);
+        self.details_mut().advice = Some(advice);
         self
     }
 

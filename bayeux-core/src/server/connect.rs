@@ -95,7 +95,8 @@ impl Server {
         if let Some(session) = self.sessions.get_mut(key) {
             session.surplus = true;
         }
-        let mut advice = self.connect_reply(key, reply.clone()).advice.unwrap_or_default();
+        let told = self.connect_reply(key, reply.clone());
+        let mut advice = told.details().advice.unwrap_or_default();
         advice.reconnect = Some(Reconnect::Retry);
         advice.interval = Some(interval);
         advice.multiple_clients = true;
@@ -225,7 +226,7 @@ impl Server {
         self.start_expiry(key);
         let Some(session) = self.sessions.get_mut(key) else { return reply };
         if core::mem::take(&mut session.advise) || self.draining.is_some() {
-            reply.advice = self.advice(key);
+            reply.details_mut().advice = self.advice(key);
         }
         reply
     }

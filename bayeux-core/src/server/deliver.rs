@@ -83,9 +83,10 @@ impl Server {
         let Some(session) = self.sessions.get(key) else { return };
         let (session, overflow) = (session.id, session.overflow.unwrap_or(manner.overflow));
         let (message, lazy) = (Arc::clone(message), manner.lazy.is_some());
-        let offered = (self.sessions)
-            .change_queue(key, |queue| queue.offer(message, lazy, overflow, limits, now));
-        let Some(offered) = offered else { return };
+        let offered = self.sessions.change_queue(key, |queue| {
+            (queue.is_urgent(), queue.offer(message, lazy, overflow, limits, now))
+        });
+        let Some((was_urgent, offered)) = offered else { return };
         let displaced = match offered {
             Offered::Queued => 0,
             Offered::Displaced(count) => count,
@@ -105,6 +106,8 @@ impl Server {
         }
         match manner.lazy {
             Some(at) => self.arm_lazy(key, at),
+            // Something else is on its way out already, or waits for the same as this.
+            None if was_urgent => {}
             None => self.wake(key),
         }
     }
@@ -198,7 +201,7 @@ impl Server {
             }
         }
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
-            first.messages = Some(events.len());
+            first.details_mut().messages = Some(events.len());
         }
         self.stats.events_sent += events.published() as u64;
         if let Some(key) = session {
@@ -368,7 +371,7 @@ impl Server {
         if let (Some(key), true) = (answering.session, answering.in_batch) {
             self.end_batch(key);
         }
-        let advises = answering.replies.iter().any(|reply| reply.advice.is_some());
+        let advises = answering.replies.iter().any(|reply| reply.details().advice.is_some());
         let session = answering.session.and_then(|key| self.sessions.get_mut(key));
         if let (Some(session), true) = (session, advises) {
             // Clients keep the last advice that they were given, so they must get this one.

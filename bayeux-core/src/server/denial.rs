@@ -9,9 +9,9 @@ pub(super) const BUSY: &str = "too_many_questions";
 
 /// The reply to a message that the application deleted.
 pub(super) fn deleted(mut reply: Reply, reason: Option<&str>) -> Reply {
-    if reply.answers(Verb::Handshake) && reply.advice.is_none() {
+    if reply.answers(Verb::Handshake) && reply.details().advice.is_none() {
         // Without advice cometd.js would try again and again.
-        reply.advice = Some(Advice::reconnect(Reconnect::None));
+        reply.details_mut().advice = Some(Advice::reconnect(Reconnect::None));
     }
     let error = BayeuxError::MESSAGE_DELETED;
     reply.fail(reason.map_or_else(|| error.clone(), |reason| error.clone().because(reason)))
@@ -31,11 +31,11 @@ pub(super) fn denied(mut reply: Reply, stage: Stage, denial: Denial) -> Reply {
         Some(reason) => error.because(reason),
         None => error,
     };
-    reply.ext = denial.ext;
-    reply.advice = denial.advice;
+    reply.details_mut().ext = denial.ext;
+    reply.details_mut().advice = denial.advice;
     if stage == Stage::Handshake {
         // Without advice cometd.js would try again and again.
-        let advice = reply.advice.get_or_insert_default();
+        let advice = reply.details_mut().advice.get_or_insert_default();
         advice.reconnect.get_or_insert(Reconnect::None);
     }
     reply.fail(error)

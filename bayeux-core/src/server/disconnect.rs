@@ -64,11 +64,11 @@ impl Server {
                     RemovedReason::Disconnected
                     | RemovedReason::DisconnectedByServer
                     | RemovedReason::Inactive => {
-                        reply.advice = Some(Advice::reconnect(Reconnect::None));
+                        reply.details_mut().advice = Some(Advice::reconnect(Reconnect::None));
                     }
                     RemovedReason::Overflowed | RemovedReason::Expired => {
                         reply.outcome = Err(Some(BayeuxError::SESSION_UNKNOWN));
-                        reply.advice = Some(Advice::HANDSHAKE);
+                        reply.details_mut().advice = Some(Advice::HANDSHAKE);
                     }
                 }
             }

@@ -125,8 +125,8 @@ impl Server {
             let error = BayeuxError::HANDSHAKE_DENIED.because("queue_overflow");
             return Step::Done(reply.fail(error).advise(Advice::reconnect(Reconnect::None)));
         }
-        reply.client = Some(id);
-        reply.advice = self.advice(key);
+        reply.details_mut().client = Some(id);
+        reply.details_mut().advice = self.advice(key);
         Step::Done(reply)
     }
 }

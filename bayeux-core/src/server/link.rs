@@ -86,8 +86,9 @@ impl HeldConnect {
     }
 
     pub(super) fn into_reply(self) -> Reply {
-        let reply = Reply::new(ReplyChannel::Meta(Verb::Connect), self.id);
-        Reply { timesync: self.timesync, ..reply }
+        let mut reply = Reply::new(ReplyChannel::Meta(Verb::Connect), self.id);
+        reply.timesync = self.timesync;
+        reply
     }
 }
 

@@ -319,7 +319,7 @@ impl Server {
             return None;
         }
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
-            first.messages = Some(events.len());
+            first.details_mut().messages = Some(events.len());
         }
         self.stats.events_sent += events.published() as u64;
         let starts_expiry = session.filter(|_| connect || handshake);

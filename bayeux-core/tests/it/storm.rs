@@ -365,7 +365,7 @@ impl Storm {
     fn receive(&mut self, link: LinkId, parcel: &Parcel) {
         let mut open = self.open.remove(&link).expect("an answer goes to a link that is open");
         assert!(open.sent.is_none(), "a link is answered once");
-        if let Some(id) = parcel.replies.iter().find_map(|reply| reply.client) {
+        if let Some(id) = parcel.replies.iter().find_map(|reply| reply.details().client) {
             let browser = parcel.browser.or(self.clients[open.client].1);
             self.clients[open.client] = (Some(id), browser);
             open.sessions.push(id);
@@ -376,7 +376,7 @@ impl Storm {
                 other.1 = browser;
             }
         }
-        let advice = parcel.replies.iter().filter_map(|reply| reply.advice.as_ref());
+        let advice = parcel.replies.iter().filter_map(|reply| reply.details().advice.as_ref());
         self.surplus += advice.filter(|it| it.multiple_clients).count();
         let farewell =
             parcel.events.iter().position(|event| event.channel().as_str() == "/meta/disconnect");

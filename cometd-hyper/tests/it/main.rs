@@ -6,4 +6,5 @@ mod adapter;
 mod axum;
 mod conformance;
 mod listeners;
+mod load;
 mod runtime;

@@ -81,12 +81,12 @@ fn message(at: usize, line: &str) -> Option<Part> {
     let mut reply = REPLY.clone();
     reply.channel = verb.map_or_else(|| ReplyChannel::Echo(text.clone()), ReplyChannel::Meta);
     if verb != Some(Verb::Handshake) {
-        (reply.client, reply.timesync) = (None, None);
+        (reply.details_mut().client, reply.timesync) = (None, None);
     }
     if verb == Some(Verb::Connect) {
-        reply.advice = Some(Advice::reconnect(Reconnect::Retry));
+        reply.details_mut().advice = Some(Advice::reconnect(Reconnect::Retry));
     } else if verb == Some(Verb::Subscribe) {
-        reply.subscription = Some(text.clone());
+        reply.details_mut().subscription = Some(text.clone());
     }
     reply.id = Some(text);
     if letter.is_ascii_uppercase() {

@@ -169,6 +169,10 @@ impl Client {
         if let Some(acknowledged) = &self.acknowledged {
             let _ = write!(text, r#","ext":{{"ack":{acknowledged}}}"#);
         }
+        if self.passing {
+            // Some servers hold the first connect, too.
+            text.push_str(r#","advice":{"timeout":0}"#);
+        }
         text.push_str("}]");
         self.say(FIRST, &text);
     }
@@ -240,12 +244,12 @@ impl Client {
                 self.requests.keep(cookies);
                 self.handshake();
             }
-            Incoming::Text(text) => self.text(text, desk),
+            Incoming::Text(text) => self.text(lane, text, desk),
             Incoming::Ping(payload) => frame::write(Kind::Pong, payload, &mut self.out[FIRST]),
             Incoming::Response { status, cookies, close, body } => {
                 self.requests.keep(cookies);
                 if status == 200 {
-                    self.text(body, desk);
+                    self.text(lane, body, desk);
                 } else {
                     self.lose(format!("status {status}"), desk.tally);
                 }
@@ -260,12 +264,12 @@ impl Client {
         }
     }
 
-    fn text(&mut self, text: &[u8], desk: &mut Desk<'_>) {
+    fn text(&mut self, lane: usize, text: &[u8], desk: &mut Desk<'_>) {
         let mut events = false;
         for stamp in desk.finder.stamps(text) {
             events = true;
             match self.subscriptions.binary_search_by_key(&stamp.channel, |it| it.0) {
-                Ok(at) => desk.tally.arrived(stamp, self.subscriptions[at].1.arrived(stamp)),
+                Ok(at) => desk.tally.arrived(stamp, self.subscriptions[at].1.arrived(stamp, lane)),
                 Err(_) => desk.tally.trouble("a message that was not subscribed to".to_owned()),
             }
         }

@@ -11,8 +11,12 @@ pub(super) enum Arrival {
     Well,
     /// It was here before.
     Again,
-    /// Something that its publisher published later on the same channel was here before.
+    /// Something that its publisher published later on the same channel came before on the same
+    /// connection.
     Overtaken,
+    /// The same, but on the client's other connection: over HTTP, nothing keeps responses on two
+    /// connections in order.
+    Crossed,
 }
 
 /// A channel's messages are numbered as they are published, so what is not there yet are the numbers
@@ -24,28 +28,30 @@ pub(super) enum Arrival {
 #[derive(Default)]
 pub(super) struct Cursor {
     next: u32,
-    /// What is missing before `next`, and whether something later of its publisher is here.
-    holes: BTreeMap<u32, bool>,
+    /// What is missing before `next`, and the connection on which something later of its publisher came.
+    holes: BTreeMap<u32, Option<usize>>,
 }
 
 impl Cursor {
-    pub(super) fn arrived(&mut self, stamp: Stamp) -> Arrival {
+    /// A message has come on a connection.
+    pub(super) fn arrived(&mut self, stamp: Stamp, lane: usize) -> Arrival {
         let number = stamp.number;
         let arrival = if number >= self.next {
-            self.holes.extend((self.next..number).map(|missing| (missing, false)));
+            self.holes.extend((self.next..number).map(|missing| (missing, None)));
             self.next = number + 1;
             Arrival::Well
         } else {
             match self.holes.remove(&number) {
                 None => return Arrival::Again,
-                Some(false) => Arrival::Well,
-                Some(true) => Arrival::Overtaken,
+                Some(None) => Arrival::Well,
+                Some(Some(passing)) if passing == lane => Arrival::Overtaken,
+                Some(Some(_)) => Arrival::Crossed,
             }
         };
         if !self.holes.is_empty() {
             if let Some(before) = stamp.after.checked_sub(1) {
                 if let Some(passed) = self.holes.get_mut(&before) {
-                    *passed = true;
+                    *passed = Some(lane);
                 }
             }
         }
@@ -63,7 +69,7 @@ mod tests {
     use super::*;
 
     fn arrive(cursor: &mut Cursor, number: u32, after: u32) -> Arrival {
-        cursor.arrived(Stamp { channel: 0, number, after, due: 0 })
+        cursor.arrived(Stamp { channel: 0, number, after, due: 0 }, 0)
     }
 
     #[test]
@@ -103,6 +109,14 @@ mod tests {
         assert_eq!(arrive(&mut cursor, 4, 3), Arrival::Well);
         assert_eq!(arrive(&mut cursor, 3, 0), Arrival::Well);
         assert_eq!(arrive(&mut cursor, 2, 2), Arrival::Overtaken);
+    }
+
+    #[test]
+    fn on_two_connections_they_may() {
+        let mut cursor = Cursor::default();
+        cursor.arrived(Stamp { channel: 0, number: 1, after: 1, due: 0 }, 1);
+        let late = cursor.arrived(Stamp { channel: 0, number: 0, after: 0, due: 0 }, 0);
+        assert_eq!(late, Arrival::Crossed);
     }
 
     #[test]

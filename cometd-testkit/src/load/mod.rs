@@ -57,9 +57,6 @@ const FEW: usize = 100;
 /// How long a server may take before there is no more hope for what is missing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long things settle when all sessions are there.
-const SETTLING: Duration = Duration::from_secs(1);
-
 /// How often progress is told.
 const TELLING: Duration = Duration::from_millis(100);
 
@@ -238,7 +235,7 @@ impl Run<'_> {
             self.progress(Phase::Connecting, ready as f64 / sessions as f64, ready);
         }
         let end = self.drive.now();
-        let settled = end + nanos(SETTLING);
+        let settled = end + nanos(self.plan.settle);
         while self.drive.now() < settled {
             self.drive.turn(settled)?;
         }
@@ -362,6 +359,7 @@ impl Run<'_> {
                 lost: self.traffic.lost(&self.drive),
                 duplicated: tally.duplicated,
                 out_of_order: tally.overtaken,
+                crossed: tally.crossed,
                 sessions_lost: tally.sessions_lost,
                 failed_publishes: tally.refused,
                 troubles: tally.troubles.clone(),

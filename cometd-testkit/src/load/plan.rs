@@ -95,6 +95,8 @@ pub struct Plan {
     pub ack: bool,
     /// What channels' names begin with.
     pub prefix: String,
+    /// How long things settle when all sessions are there, before memory is measured.
+    pub settle: Duration,
     /// The load runs for so long before anything is measured.
     pub warmup: Duration,
     /// What is measured takes so long.
@@ -123,6 +125,7 @@ impl Plan {
             window: 256,
             ack: false,
             prefix: "/load".to_owned(),
+            settle: Duration::from_secs(1),
             warmup: Duration::from_secs(2),
             duration: Duration::from_secs(10),
             seed: 1,

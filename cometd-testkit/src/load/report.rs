@@ -98,6 +98,9 @@ pub struct Checks {
     pub duplicated: u64,
     /// Deliveries that something later of the same publisher on the same channel had overtaken.
     pub out_of_order: u64,
+    /// The same on a client's two connections, which is no fault: over HTTP, nothing keeps these in
+    /// order.
+    pub crossed: u64,
     /// Sessions that ended, or whose connection did.
     pub sessions_lost: u64,
     /// Publishes that were answered with an error.

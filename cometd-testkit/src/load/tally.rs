@@ -30,6 +30,7 @@ pub(super) struct Tally {
     pub(super) texts: u64,
     pub(super) duplicated: u64,
     pub(super) overtaken: u64,
+    pub(super) crossed: u64,
     /// Publishes that were answered with an error.
     pub(super) refused: u64,
     pub(super) sessions_lost: u64,
@@ -53,6 +54,7 @@ impl Tally {
             texts: 0,
             duplicated: 0,
             overtaken: 0,
+            crossed: 0,
             refused: 0,
             sessions_lost: 0,
             given_up: 0,
@@ -68,6 +70,7 @@ impl Tally {
                 return;
             }
             Arrival::Overtaken => self.overtaken += 1,
+            Arrival::Crossed => self.crossed += 1,
             Arrival::Well => {}
         }
         self.delivery(stamp.due);

@@ -139,7 +139,8 @@ impl Ledger {
         (link, parcel): (LinkId, &Parcel),
         since: Time,
     ) -> Checked {
-        let told = |it: &bayeux_core::Reply| it.advice.is_some_and(|it| it.multiple_clients);
+        let told =
+            |it: &bayeux_core::Reply| it.details().advice.is_some_and(|it| it.multiple_clients);
         if !parcel.replies.iter().any(told) {
             return Ok(());
         }

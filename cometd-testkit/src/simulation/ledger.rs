@@ -225,8 +225,8 @@ impl Ledger {
         }
         (open.waits, open.answered, open.stirred) = (true, true, now);
         let numbers: Vec<_> = parcel.events.iter().filter_map(|it| number(it)).collect();
-        let handshake = parcel.replies.iter().find(|reply| reply.client.is_some());
-        let session = parcel.session.or(handshake.and_then(|reply| reply.client));
+        let handshake = parcel.replies.iter().find(|reply| reply.details().client.is_some());
+        let session = parcel.session.or(handshake.and_then(|reply| reply.details().client));
         open.parcels.push((session, numbers.clone()));
         let Some(session) = session else {
             if numbers.is_empty() {
@@ -245,8 +245,8 @@ impl Ledger {
         let connects = |it: &&bayeux_core::Reply| it.answers(Verb::Connect) && it.is_successful();
         let connect = parcel.replies.iter().find(connects);
         if let Some(reply) = connect {
-            account.polls = reply.advice.is_some_and(|it| it.multiple_clients);
-            if reply.advice.is_some() {
+            account.polls = reply.details().advice.is_some_and(|it| it.multiple_clients);
+            if reply.details().advice.is_some() {
                 account.advise = false;
             } else if !mixed && std::mem::take(&mut account.advise) {
                 // (A connect among other messages may have been decided about long before.)

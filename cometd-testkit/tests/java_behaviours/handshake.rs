@@ -273,7 +273,7 @@ fn b024_b025_the_machine_sends_events_with_the_handshake_if_that_is_allowed() {
             panic!("then the client is answered")
         };
         assert_eq!(parcel.events.len(), usize::from(allowed));
-        assert_eq!(parcel.replies[0].messages, allowed.then_some(1));
+        assert_eq!(parcel.replies[0].details().messages, allowed.then_some(1));
     }
 }
 

@@ -95,7 +95,7 @@ impl Bayeux {
         self.spawn(Arc::clone(&client).call_handlers());
         let handshake = RequestKind::Handshake { too_new: false, transports: None };
         let reply = client.ask(None, ext, handshake).await?;
-        let id = reply.client.ok_or(Error::SessionGone)?;
+        let id = reply.details().client.ok_or(Error::SessionGone)?;
         let session = Session::new(self.clone(), id, None);
         // In time: there are no handlers yet.
         let span = self.lock().notes.spans.of(Some(id));
