@@ -117,8 +117,10 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
+        return;
+    }
     // Writing a `str` into a `Vec` cannot fail.
-    } else if let Ok(quoted) = serde_json::to_vec(text) {
+    if let Ok(quoted) = serde_json::to_vec(text) {
         out.extend_from_slice(&quoted);
     }
 }

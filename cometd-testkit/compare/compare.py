@@ -162,6 +162,12 @@ def cpu_model():
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
+def siblings():
+    """Hardware threads that share a core with the server's; the load should not be among them."""
+    path = pathlib.Path(f"/sys/devices/system/cpu/cpu{SERVER_CORE}/topology/thread_siblings_list")
+    return path.read_text().strip() if path.exists() else "unknown"
+
+
 def commit():
     changed = ", with changes" if said("git", "status", "--porcelain", "-uno") else ""
     return f"{said('git', 'rev-parse', 'HEAD')}{changed}"
@@ -188,6 +194,7 @@ def environment():
         "commit": commit(),
         "cpu": cpu_model(),
         "kernel": platform.release(),
+        "siblings of core 0": siblings(),
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "rustc": said("rustc", "--version"),
         "node": said("node", "--version"),

@@ -17,8 +17,8 @@ use crate::catalogue::{CATALOGUE, Counted};
 /// The argument in front of the name of a scenario that is to be run, and counted by whoever asks.
 pub(crate) const FLAG: &str = "--run-scenario";
 
-const MISSING: &str = "valgrind is not installed, and it is what counts instructions: `apt-get install valgrind`, \
-     `dnf install valgrind` (on Linux only)";
+const MISSING: &str = "valgrind is not installed, and it is what counts instructions: \
+     `apt-get install valgrind`, `dnf install valgrind` (on Linux only)";
 
 fn find(name: &str) -> Option<&'static Counted> {
     CATALOGUE.iter().find(|it| it.name == name)

@@ -50,7 +50,13 @@ impl Record {
     }
 
     /// Writes these counts down, and leaves what else is recorded.
+    ///
+    /// What was counted with another compiler cannot stand beside it.
     pub(crate) fn write(mut self, counts: &[(&'static str, f64)]) -> Result<()> {
+        if counts.len() < crate::CATALOGUE.len() && compiler()? != self.compiler {
+            let what = "the others were recorded with another compiler: record all of them";
+            return Err(Error::other(what));
+        }
         self.counts.extend(counts.iter().map(|&(name, count)| (name.to_owned(), count)));
         let known = |name: &String| crate::CATALOGUE.iter().any(|it| it.name == name);
         self.counts.retain(|name, _| known(name));

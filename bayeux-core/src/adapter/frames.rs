@@ -230,8 +230,8 @@ impl Frames for Wire {
             }
         };
         if !self.out.is_empty() && self.out.capacity() - self.out.len() < frame.len() {
-            // The second of many, perhaps: better than to grow by doubling.
-            self.out.reserve(frame.len().max(WRITE_BUFFER));
+            // The second of many, perhaps. It is not worth more: a peer that reads nothing keeps it.
+            self.out.reserve(frame.len().max(4 * KEPT_BUFFER));
         }
         // Writing into a vector cannot fail.
         let _ = frame.format(&mut self.out);

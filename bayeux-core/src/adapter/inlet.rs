@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBuf};
 
-/// How much is read in one go. It lies on the stack and need not be cleared, so that an idle
-/// connection has none of it.
+/// How much is read in one go. It lies on the stack, so that an idle connection has none of it, and
+/// streams that can read into memory that was not cleared need not clear it.
 pub(super) const READ: usize = 8 * 1024;
 
 pub(super) struct Inlet {

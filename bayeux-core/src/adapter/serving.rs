@@ -53,10 +53,6 @@ where
         exchange: Exchange,
         body: B,
     ) -> Self {
-        if exchange.read_limit().is_none() {
-            let exchanging = service.bayeux.exchange(exchange, head, Bytes::new());
-            return Self(Stage::Exchanging(exchanging));
-        }
         let (service, body) = (service.clone(), Box::pin(body));
         Self(Stage::Reading(Reading { service, head, exchange, body }))
     }
@@ -81,8 +77,12 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
 {
-    /// Reads the body if it is there.
+    /// Reads the body if there is one to read, and it is there.
     fn begin(mut self, cx: &mut Context<'_>) -> Stage<B> {
+        let Some(limit) = self.exchange.read_limit() else {
+            let Self { service, head, exchange, .. } = self;
+            return Stage::Exchanging(service.bayeux.exchange(exchange, head, Bytes::new()));
+        };
         let start = match self.body.as_mut().poll_frame(cx) {
             Poll::Pending => Start::Nothing,
             Poll::Ready(None) => Start::All(Bytes::new()),
@@ -96,11 +96,10 @@ where
         let Self { service: CometdService { bayeux, body_timeout }, head, exchange, body } = self;
         match start {
             // What is too long is found out and refused when it is looked at.
-            Start::All(data) if exchange.read_limit().is_some_and(|limit| data.len() <= limit) => {
+            Start::All(data) if data.len() <= limit => {
                 Stage::Exchanging(bayeux.exchange(exchange, head, data))
             }
             start @ (Start::Nothing | Start::Some(_) | Start::All(_) | Start::Broken) => {
-                let limit = exchange.read_limit().unwrap_or(0);
                 Stage::Slow(Box::pin(async move {
                     let read = read(&bayeux, start, body, limit, body_timeout).await;
                     let data = read.map_err(|error| refuse(&exchange, error))?;

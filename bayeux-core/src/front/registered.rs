@@ -128,8 +128,8 @@ impl Bayeux {
         HandlerId(number)
     }
 
-    /// Removes what [`Bayeux::on_event`] or [`Bayeux::on_event_of`] has added. Whether it was there. What was told to it before
-    /// comes to its end.
+    /// Removes what [`Bayeux::on_event`] or [`Bayeux::on_event_of`] has added. Whether it was there.
+    /// What was told to it before comes to its end.
     pub fn remove_handler(&self, id: HandlerId) -> bool {
         self.turn_with(|state, after| {
             let removed = state.event_handlers.remove(id.0);

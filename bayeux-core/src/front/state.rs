@@ -69,7 +69,7 @@ pub(super) struct State {
 struct Mailbox {
     mail: Mail,
     waker: Option<Waker>,
-    /// Whether `waker` is to be woken about new mail.
+    /// Whether a socket's `waker` is to be woken about new mail; an exchange takes its own away.
     waiting: bool,
     context: Option<Arc<Context>>,
     /// What the policy wants of the session of a handshake.
@@ -139,7 +139,7 @@ pub(super) struct After {
 pub(super) struct Leftovers(Vec<Leftover>);
 
 /// It is never looked at, only dropped.
-#[allow(dead_code, reason = "what is in it is only to be dropped")]
+#[expect(dead_code, reason = "what is in it is only to be dropped")]
 pub(super) enum Leftover {
     Attributes(Attributes),
     Authorizer(Arc<dyn AnyAuthorizer>),

@@ -107,8 +107,20 @@ impl Server {
         match manner.lazy {
             Some(at) => self.arm_lazy(key, at),
             // Something else is on its way out already, or waits for the same as this.
-            None if was_urgent => {}
+            None if was_urgent => debug_assert!(self.is_attended(key), "nobody delivers"),
             None => self.wake(key),
+        }
+    }
+
+    /// Whether what is queued urgently will leave without being asked for again: that it has been, or that
+    /// a batch has to end, or a connect to come.
+    fn is_attended(&self, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get(key) else { return true };
+        let pushes = !session.delivers_with_connect_only();
+        match session.socket.and_then(|link| self.links.get(&link)).map(|it| &it.state) {
+            _ if session.batches > 0 || !session.is_live() => true,
+            Some(LinkState::Socket(socket)) if pushes => socket.is_writing(),
+            _ => session.held.is_none(),
         }
     }
 

@@ -104,7 +104,7 @@ pub enum EventKind {
     Resumed,
     /// [`Event::EventsDropped`].
     EventsDropped,
-    /// [`Event::Published`].
+    /// [`Event::Published`]: told to whoever published, and to no handler.
     Published,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Peers could choose channel names to collide, so these are hashed with keys of the server's own
 //! entropy. The ids of sessions and browsers need no hash: they are random themselves, and what a peer
-//! makes up is looked up, but never put in. Link ids are numbers that the driver mints. Each request looks
+//! makes up is looked up, but never put in. (Whoever makes many sessions may keep those whose ids fall
+//! together; the bound on sessions ends that long before it costs anything.) Link ids are numbers that the driver mints. Each request looks
 //! up several of both.
 
 use core::hash::{BuildHasher, BuildHasherDefault, Hasher};

@@ -127,6 +127,11 @@ impl Socket {
         self.session.is_some() || matches!(self.intake, Intake::Parked(_))
     }
 
+    /// Whether a parcel is about to leave, or is leaving.
+    pub(super) fn is_writing(&self) -> bool {
+        self.due || self.sent.is_some()
+    }
+
     /// Whether its session has moved to another link.
     pub(super) fn is_left(&self) -> bool {
         self.ending == Some(Refusal::Moved)

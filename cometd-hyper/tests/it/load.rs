@@ -138,6 +138,24 @@ fn sessions_that_end_are_counted() {
 }
 
 #[test]
+fn a_server_that_dies_does_not_keep_the_load() {
+    for transport in BOTH {
+        for rate in [Rate::Max, Rate::Paced(2_000.0)] {
+            let mut server = Some(server(|_| {}));
+            let mut plan = plan(server.as_ref().unwrap(), Scenario::Fanout, transport);
+            plan.rate = rate;
+            let report = run(&plan, &mut |progress| {
+                if progress.phase == Phase::Measuring {
+                    drop(server.take());
+                }
+            });
+            let report = report.unwrap();
+            assert_eq!(report.checks.sessions_lost, 21, "{report}");
+        }
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_an_error() {
     let address = server(|_| {}).address;
     let plan = Plan::new(Scenario::Fanout, Transport::WebSocket, address);

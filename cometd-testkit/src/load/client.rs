@@ -75,6 +75,8 @@ pub(super) struct Client {
     pub(super) born: u64,
     /// It connects again after that time.
     pub(super) pause: Option<Duration>,
+    /// It was lost, and nobody has looked at that yet.
+    pub(super) missed: bool,
 }
 
 impl Client {
@@ -102,6 +104,7 @@ impl Client {
             next_id: 0,
             born: 0,
             pause: None,
+            missed: false,
         }
     }
 
@@ -327,12 +330,13 @@ impl Client {
                     }
                 }
                 let interval = reply.advice.and_then(|it| it.interval).unwrap_or(0.0);
+                let pause = Duration::try_from_secs_f64(interval / 1_000.0).unwrap_or_default();
                 if self.passing {
                     self.leave();
-                } else if interval > 0.0 {
-                    self.pause = Some(Duration::from_secs_f64(interval / 1_000.0));
-                } else {
+                } else if pause.is_zero() {
                     self.connect();
+                } else {
+                    self.pause = Some(pause);
                 }
             }
             ("/meta/disconnect", Stage::Leaving) => {
@@ -365,7 +369,7 @@ impl Client {
         if self.stage == Stage::Lost {
             return;
         }
-        self.stage = Stage::Lost;
+        (self.stage, self.missed) = (Stage::Lost, true);
         tally.sessions_lost += 1;
         tally.trouble(why);
     }

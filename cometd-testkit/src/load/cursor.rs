@@ -17,7 +17,12 @@ pub(super) enum Arrival {
     /// The same, but on the client's other connection: over HTTP, nothing keeps responses on two
     /// connections in order.
     Crossed,
+    /// It is so far ahead that it must be of another run.
+    Foreign,
 }
+
+/// No server loses as many messages of one channel in a row, and lives.
+const FARTHEST: u32 = 10_000_000;
 
 /// A channel's messages are numbered as they are published, so what is not there yet are the numbers
 /// from `next` on and a few holes before.
@@ -36,6 +41,9 @@ impl Cursor {
     /// A message has come on a connection.
     pub(super) fn arrived(&mut self, stamp: Stamp, lane: usize) -> Arrival {
         let number = stamp.number;
+        if number.saturating_sub(self.next) > FARTHEST {
+            return Arrival::Foreign;
+        }
         let arrival = if number >= self.next {
             self.holes.extend((self.next..number).map(|missing| (missing, None)));
             self.next = number + 1;
@@ -117,6 +125,13 @@ mod tests {
         cursor.arrived(Stamp { channel: 0, number: 1, after: 1, due: 0 }, 1);
         let late = cursor.arrived(Stamp { channel: 0, number: 0, after: 0, due: 0 }, 0);
         assert_eq!(late, Arrival::Crossed);
+    }
+
+    #[test]
+    fn what_is_of_another_run_is_left_alone() {
+        let mut cursor = Cursor::default();
+        assert_eq!(arrive(&mut cursor, u32::MAX, 0), Arrival::Foreign);
+        assert_eq!(cursor.missing(1), 1);
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl<'a> Drive<'a> {
         for event in &events {
             let token = event.token();
             if token != ALARM {
-                self.happened(token.0 / 2, token.0 % 2, event.is_writable());
+                let (writable, ended) = (event.is_writable(), event.is_read_closed());
+                self.happened(token.0 / 2, token.0 % 2, writable, ended);
             }
         }
         self.events = events;
@@ -110,7 +111,7 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    fn happened(&mut self, client: usize, number: usize, writable: bool) {
+    fn happened(&mut self, client: usize, number: usize, writable: bool, ended: bool) {
         let Some(mut lane) = self.lanes[client][number].take() else { return };
         let it = &mut self.clients[client];
         // What it says first is still to be written when a connection is there at last.
@@ -123,7 +124,7 @@ impl<'a> Drive<'a> {
             echoes: self.plan.scenario == Scenario::Echo,
         };
         let result = written.and_then(|()| {
-            lane.read(&mut self.buffer, &mut self.unchunked, |incoming| {
+            lane.read(&mut self.buffer, &mut self.unchunked, ended, |incoming| {
                 it.take(number, incoming, &mut desk);
             })
         });
@@ -140,7 +141,7 @@ impl<'a> Drive<'a> {
         let it = &mut self.clients[client];
         let idle = number == SECOND && it.unanswered() == 0;
         // A server may close what is idle, or whose session has gone.
-        if !idle && !matches!(it.stage, Stage::Away | Stage::Leaving) {
+        if !idle && it.stage != Stage::Away {
             it.lose(broken.to_string(), &mut self.tally);
         }
         it.out[number].clear();
@@ -158,7 +159,7 @@ impl<'a> Drive<'a> {
                 self.lanes[client] = [None, None];
                 self.free.push(client);
             }
-            Stage::Lost if self.lanes[client].iter().any(Option::is_some) => {
+            Stage::Lost if std::mem::take(&mut it.missed) => {
                 self.lanes[client] = [None, None];
                 self.lost.push(client);
             }

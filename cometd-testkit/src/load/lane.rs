@@ -97,11 +97,13 @@ impl Lane {
         Ok(())
     }
 
-    /// Reads all that is there, through `buffer`, and says what it is.
+    /// Reads all that is there, through `buffer`, and says what it is. `ended` says that the server will
+    /// write no more.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
         unchunked: &mut Vec<u8>,
+        ended: bool,
         mut take: impl FnMut(Incoming<'_>),
     ) -> Result<(), Broken> {
         loop {
@@ -121,8 +123,9 @@ impl Lane {
                 self.kept.drain(..self.kept.len() - rest);
             }
             // Less than there was room for is all that there was, and what comes later is told again
-            // (epoll(7), kqueue(2)): it saves a call for each message.
-            if length < buffer.len() {
+            // (epoll(7), kqueue(2)): it saves a call for each message. But an end that has come already
+            // is not told again.
+            if cfg!(unix) && length < buffer.len() && !ended {
                 return Ok(());
             }
         }

@@ -31,6 +31,7 @@ mod process;
 mod reply;
 mod report;
 mod stamp;
+mod summary;
 mod tally;
 mod traffic;
 
@@ -47,6 +48,7 @@ pub use report::{Checks, Generator, Latency, Ready, Report, Server, Traffic};
 
 use crate::sim::Random;
 use process::{Usage, usage};
+use summary::Measured;
 
 /// Clients that are on their way to a session at the same time.
 const OPENING: usize = 64;
@@ -56,6 +58,9 @@ const FEW: usize = 100;
 
 /// How long a server may take before there is no more hope for what is missing.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it is listened for what must not come any more.
+const LINGERING: Duration = Duration::from_millis(100);
 
 /// How often progress is told.
 const TELLING: Duration = Duration::from_millis(100);
@@ -257,14 +262,16 @@ impl Run<'_> {
         let start = self.drive.now();
         let begin = start + nanos(self.plan.warmup);
         let end = begin + nanos(self.plan.duration);
-        self.drive.tally.measured = begin..end;
         self.publish_until(Phase::WarmingUp, start, begin)?;
         let (server, own) = (self.usage(), usage(None));
         let begun = self.drive.now();
-        self.drive.tally.measured = begun..end;
+        self.drive.tally.due = begun..end;
+        self.drive.tally.counted = begun..u64::MAX;
+        self.traffic.late.reset();
         self.publish_until(Phase::Measuring, begin, end)?;
         let ended = self.drive.now();
         let (server_end, own_end) = (self.usage(), usage(None));
+        self.drive.tally.counted.end = ended;
         self.drain()?;
         let took = seconds(ended - begun);
         let spent = |from: Option<Usage>, to: Option<Usage>| {
@@ -296,7 +303,13 @@ impl Run<'_> {
     /// Waits until everything has arrived, or nothing arrives any more.
     fn drain(&mut self) -> Result<(), LoadError> {
         let mut last = (self.drive.tally.delivered, self.drive.now());
-        while self.drive.tally.outstanding > 0 {
+        // What comes twice comes after the last one, perhaps.
+        let lingering = self.drive.now() + nanos(LINGERING);
+        while self.drive.tally.outstanding > 0
+            || self.traffic.is_behind()
+            || self.drive.now() < lingering
+        {
+            self.traffic.catch_up(&mut self.drive);
             let now = self.drive.now();
             self.drive.turn(now + nanos(TELLING))?;
             let delivered = self.drive.tally.delivered;
@@ -306,99 +319,11 @@ impl Run<'_> {
             if now - last.1 > nanos(PATIENCE) {
                 return Ok(());
             }
-            let all = delivered + self.drive.tally.outstanding;
+            let all = (delivered + self.drive.tally.outstanding).max(1);
             self.progress(Phase::Draining, delivered as f64 / all as f64, self.plan.sessions());
         }
         Ok(())
     }
-
-    fn report(&self, connected: Connected, measured: &Measured) -> Report {
-        let (plan, tally) = (self.plan, &self.drive.tally);
-        let latency = |quantile: f64| tally.latencies.value_at_quantile(quantile) as f64 / 1e3;
-        let percentiles = tally
-            .latencies
-            .iter_quantiles(5)
-            .map(|it| (it.quantile_iterated_to(), it.value_iterated_to() as f64 / 1e3));
-        let deliveries = tally.deliveries;
-        let per_second = deliveries as f64 / measured.took;
-        let percent = |cpu: Option<f64>| cpu.map(|cpu| cpu / measured.took * 100.0);
-        let own = percent(measured.own_cpu);
-        let late = &self.traffic.late;
-        Report {
-            scenario: name(plan.scenario),
-            transport: name(plan.transport),
-            ack: plan.ack,
-            clients: plan.clients,
-            publishers: plan.sessions() - plan.clients,
-            channels: plan.channels,
-            subscriptions: plan.subscriptions,
-            payload: plan.payload,
-            batch: plan.batch,
-            rate: match plan.rate {
-                Rate::Paced(rate) => Some(rate),
-                Rate::Max => None,
-            },
-            window: (plan.rate == Rate::Max && plan.subscribes()).then_some(plan.window),
-            traffic: Traffic {
-                seconds: measured.took,
-                published: self.traffic.begun,
-                deliveries,
-                deliveries_per_second: per_second,
-                deliveries_per_text: (tally.texts > 0)
-                    .then(|| deliveries as f64 / tally.texts as f64),
-            },
-            latency_us: Latency {
-                p50: latency(0.5),
-                p90: latency(0.9),
-                p99: latency(0.99),
-                p99_9: latency(0.999),
-                max: tally.latencies.max() as f64 / 1e3,
-            },
-            percentiles: percentiles.collect(),
-            checks: Checks {
-                lost: self.traffic.lost(&self.drive),
-                duplicated: tally.duplicated,
-                out_of_order: tally.overtaken,
-                crossed: tally.crossed,
-                sessions_lost: tally.sessions_lost,
-                failed_publishes: tally.refused,
-                troubles: tally.troubles.clone(),
-            },
-            server: Server {
-                cpu_seconds: measured.server_cpu,
-                cpu_percent: percent(measured.server_cpu),
-                cpu_us_per_delivery: (measured.server_cpu.filter(|_| deliveries > 0))
-                    .map(|cpu| cpu * 1e6 / deliveries as f64),
-                rss_kib_before: connected.few.map(|it| it.resident),
-                rss_kib_after: connected.all.map(|it| it.resident),
-                rss_kib_end: measured.resident,
-                rss_kib_per_session: (connected.few.zip(connected.all))
-                    .filter(|_| connected.others > 0)
-                    .map(|(few, all)| {
-                        (all.resident as f64 - few.resident as f64) / connected.others as f64
-                    }),
-            },
-            generator: Generator {
-                cpu_percent: own,
-                late_us_p99: (!late.is_empty()).then(|| late.value_at_quantile(0.99) as f64 / 1e3),
-                bottleneck: own.is_some_and(|own| own > BUSY),
-            },
-            ready: connected.ready,
-        }
-    }
-}
-
-/// What was read while it was measured.
-struct Measured {
-    took: f64,
-    server_cpu: Option<f64>,
-    own_cpu: Option<f64>,
-    resident: Option<u64>,
-}
-
-/// As it is written in JSON.
-fn name(of: impl serde::Serialize) -> String {
-    serde_json::to_value(of).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn nanos(duration: Duration) -> u64 {

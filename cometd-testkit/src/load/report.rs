@@ -141,7 +141,8 @@ pub struct Server {
 pub struct Generator {
     /// Processor time while it was measured, as a part of that time.
     pub cpu_percent: Option<f64>,
-    /// 99 % of what was due left no later than so many microseconds.
+    /// 99 % of what was due was begun no later than so many microseconds. (What has to wait for an answer
+    /// before it may leave counts as begun; its latency counts from when it was due all the same.)
     pub late_us_p99: Option<f64>,
     /// The server could have done more than this program asked of it.
     pub bottleneck: bool,

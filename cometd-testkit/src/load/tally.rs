@@ -17,8 +17,10 @@ const DIGITS: u8 = 3;
 pub(super) struct Tally {
     /// Nanoseconds since the run began, when the bytes that are being looked at were read.
     pub(super) now: u64,
-    /// What is due or arrives in this time is measured.
-    pub(super) measured: Range<u64>,
+    /// Latencies of what is due in this time are measured.
+    pub(super) due: Range<u64>,
+    /// What arrives in this time is counted.
+    pub(super) counted: Range<u64>,
     pub(super) latencies: Histogram<u64>,
     /// Deliveries that are still to come, if none is lost.
     pub(super) outstanding: u64,
@@ -46,7 +48,8 @@ impl Tally {
         let latencies = Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("bounds that fit");
         Self {
             now: 0,
-            measured: u64::MAX..u64::MAX,
+            due: u64::MAX..u64::MAX,
+            counted: u64::MAX..u64::MAX,
             latencies,
             outstanding: 0,
             delivered: 0,
@@ -71,6 +74,10 @@ impl Tally {
             }
             Arrival::Overtaken => self.overtaken += 1,
             Arrival::Crossed => self.crossed += 1,
+            Arrival::Foreign => {
+                self.trouble("a message of another run on the same channel".to_owned());
+                return;
+            }
             Arrival::Well => {}
         }
         self.delivery(stamp.due);
@@ -80,16 +87,16 @@ impl Tally {
     pub(super) fn delivery(&mut self, due: u64) {
         self.outstanding = self.outstanding.saturating_sub(1);
         self.delivered += 1;
-        if self.measured.contains(&self.now) {
+        if self.counted.contains(&self.now) {
             self.deliveries += 1;
         }
-        if self.measured.contains(&due) {
+        if self.due.contains(&due) {
             self.latencies.saturating_record(self.now.saturating_sub(due).max(1));
         }
     }
 
     pub(super) fn text(&mut self) {
-        if self.measured.contains(&self.now) {
+        if self.counted.contains(&self.now) {
             self.texts += 1;
         }
     }

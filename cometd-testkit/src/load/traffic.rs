@@ -11,6 +11,9 @@ use super::plan::{Plan, Rate, Scenario};
 use super::stamp::Stamp;
 use crate::sim::Random;
 
+/// Messages that are published in one go, before it is looked at what has come.
+const ROUNDS: usize = 1_000;
+
 /// A channel of the run.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Channel {
@@ -22,7 +25,7 @@ pub(super) struct Traffic {
     pub(super) channels: Vec<Channel>,
     /// Messages published, or lives begun, since the run began.
     pub(super) begun: u64,
-    /// How much later than they were due things left, in nanoseconds.
+    /// How much later than it was due each thing was begun, in nanoseconds.
     pub(super) late: Histogram<u64>,
     random: Random,
     /// Who publishes.
@@ -73,7 +76,7 @@ impl Traffic {
             },
             since: 0,
             due: 0,
-            window: (per_message * f64::from(plan.window)) as u64,
+            window: ((per_message * f64::from(plan.window)) as u64).max(1),
             backlog: VecDeque::new(),
             stamps: Vec::new(),
         })
@@ -106,14 +109,18 @@ impl Traffic {
         }
         match (drive.plan.scenario, self.every) {
             (Scenario::Fanout | Scenario::Rooms | Scenario::Cometd, None) => {
-                // Each round publishes something, so it ends, if only at the window.
-                while drive.tally.outstanding < self.window && self.alive(drive) {
+                for _ in 0..ROUNDS {
+                    if drive.tally.outstanding >= self.window || !self.goes_on(drive) {
+                        break;
+                    }
                     self.one(drive, now);
                 }
             }
             (Scenario::Echo, None) => {
                 for client in std::mem::take(&mut drive.free) {
-                    self.publish(drive, client, now);
+                    if drive.clients[client].unanswered() == 0 {
+                        self.publish(drive, client, now);
+                    }
                 }
             }
             (Scenario::Churn, None) => {
@@ -121,16 +128,24 @@ impl Traffic {
                     self.live(drive, client, now);
                 }
             }
-            (Scenario::Churn, Some(_)) => {
-                while let Some(due) = self.backlog.front().copied() {
-                    let Some(client) = drive.free.pop() else { break };
-                    self.backlog.pop_front();
-                    self.live(drive, client, due);
-                }
-            }
+            (Scenario::Churn, Some(_)) => self.catch_up(drive),
             (Scenario::Echo, Some(_)) | (Scenario::Hold, _) => {}
             (Scenario::Fanout | Scenario::Rooms | Scenario::Cometd, Some(_)) => {}
         }
+    }
+
+    /// Begins lives that were due before.
+    pub(super) fn catch_up(&mut self, drive: &mut Drive<'_>) {
+        while let Some(due) = self.backlog.front().copied() {
+            let Some(client) = drive.free.pop() else { return };
+            self.backlog.pop_front();
+            self.live(drive, client, due);
+        }
+    }
+
+    /// Whether something is due that could not be begun.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// One burst, or one life, that is due.
@@ -189,13 +204,14 @@ impl Traffic {
         drive.tally.given_up += missing;
     }
 
-    /// Whether there is anybody who can publish.
-    fn alive(&self, drive: &Drive<'_>) -> bool {
-        self.publishers.iter().any(|it| drive.clients[*it].stage == Stage::Ready)
+    /// Whether there is anybody who can publish, and anybody to get it.
+    fn goes_on(&self, drive: &Drive<'_>) -> bool {
+        self.channels.iter().any(|it| it.subscribers > 0)
+            && self.publishers.iter().any(|it| drive.clients[*it].stage == Stage::Ready)
     }
 
     /// What was begun and has not come, whoever should have got it.
     pub(super) fn lost(&self, drive: &Drive<'_>) -> u64 {
-        drive.tally.outstanding + drive.tally.given_up
+        drive.tally.outstanding + drive.tally.given_up + self.backlog.len() as u64
     }
 }
