@@ -2,15 +2,15 @@
 //! `cometd-load`).
 //!
 //! One thread holds all clients, on plain sockets, and does for a delivery as little as is possible to be
-//! sure of it: it finds the [stamp](stamp) in the text, asks the subscriber's [cursor](cursor) whether
+//! sure of it: it finds the stamp in the text, asks the subscriber's cursor whether
 //! it is one that was expected, and counts it. So on two cores, one for the server and one for this
 //! program, it is nearly always the server that is measured; where it is not, the report says so. To
 //! load a server of many cores, run several of these at the same time with different `prefix`es.
 //!
-//! - [`plan`]: what is done; [`traffic`]: who publishes what, and when;
-//! - [`client`]: a client as a state machine; [`reply`], [`stamp`]: what it reads;
-//! - [`drive`]: its connections; [`lane`], [`http`], [`frame`]: what is on them;
-//! - [`cursor`], [`tally`], [`process`]: what is counted; [`report`], [`plot`]: how it is shown.
+//! - `plan`: what is done; `traffic`: who publishes what, and when;
+//! - `client`: a client as a state machine; `reply`, `stamp`: what it reads;
+//! - `drive`: its connections; `lane`, `http`, `frame`: what is on them;
+//! - `cursor`, `tally`, `process`: what is counted; `report`, `plot`: how it is shown.
 //!
 //! # Time
 //!
