@@ -35,6 +35,9 @@
 #[cfg(feature = "remote")]
 pub mod adapter;
 pub mod chat;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 #[cfg(feature = "remote")]
 pub mod conformance;
 pub mod fuzz;

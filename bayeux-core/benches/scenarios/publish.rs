@@ -39,9 +39,14 @@ impl Audience {
         }
     }
 
+    /// A publish, into the queues and no further.
+    pub(crate) fn publish(&mut self) {
+        self.rig.publish(&self.message);
+    }
+
     /// A publish, its deliveries, and the connects that follow them.
     pub(crate) fn round(&mut self) {
-        self.rig.publish(&self.message);
+        self.publish();
         let delivered = self.rig.settle();
         assert_eq!(delivered, self.clients.len(), "each of them gets it");
         for (client, payload) in self.clients.iter_mut().zip(self.connects.drain(..)) {

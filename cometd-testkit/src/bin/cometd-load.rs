@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cometd_testkit::cli::{self, SENSELESS, UNWRITTEN};
 use cometd_testkit::load::{
     self, LoadError, Phase, Plan, Progress, Rate, Report, Scenario, Transport,
 };
@@ -135,22 +136,15 @@ struct Load {
 }
 
 const LOST: u8 = 1;
-const SENSELESS: u8 = 64;
 const UNAVAILABLE: u8 = 69;
-const UNWRITTEN: u8 = 74;
 
 /// What to say, and the status.
 type Trouble = (String, u8);
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options: Options = match cli::parse() {
         Ok(options) => options,
-        Err(error) => {
-            let code = if error.use_stderr() { SENSELESS } else { 0 };
-            // There is nobody to tell if even this cannot be written.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(code) => return code,
     };
     let result = match options.command {
         Command::Plot(plot) => draw(&plot),

@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum, value_parser};
+use cometd_testkit::cli::{self, SENSELESS, UNWRITTEN};
 use cometd_testkit::simulation::{
     Coverage, Failure, Level, Outcome, Script, ScriptError, Seed, run, shrink, swarm,
 };
@@ -69,12 +70,6 @@ const MANY: [&str; 5] = ["seeds", "first", "fail_fast", "threads", "quiet"];
 /// More threads than that wait for each other only.
 const MOST_THREADS: usize = 1_024;
 
-/// The command makes no sense.
-const SENSELESS: u8 = 64;
-
-/// Standard output takes nothing.
-const UNWRITTEN: u8 = 74;
-
 /// Why there is no verdict.
 enum Trouble {
     Senseless(String),
@@ -111,14 +106,9 @@ impl From<Against> for Level {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options: Options = match cli::parse() {
         Ok(options) => options,
-        Err(error) => {
-            let code = if error.use_stderr() { SENSELESS } else { 0 };
-            // There is nobody to tell if even this cannot be written.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(code) => return code,
     };
     let result = match (&options.seed, &options.script) {
         (Some(seed), _) => one(&options, &swarm(Seed::parse(seed))),

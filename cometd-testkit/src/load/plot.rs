@@ -40,6 +40,8 @@ fn draw(runs: &[(String, Report)], title: &str, file: &Path) -> Result<(), Box<d
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 20))
         .margin(16)
+        // For half of the last label.
+        .margin_right(48)
         .x_label_area_size(40)
         .y_label_area_size(70)
         .build_cartesian_2d(NINES, (least.max(1.0) / 2.0..most * 2.0).log_scale())?;
@@ -75,7 +77,8 @@ fn draw(runs: &[(String, Report)], title: &str, file: &Path) -> Result<(), Box<d
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        // Where no line is: latencies only rise.
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;

@@ -87,6 +87,14 @@ pub fn reply(out: &mut Vec<u8>, channel: &str, id: Option<&str>, fields: &[&str]
     out.push(b'}');
 }
 
+/// Writes the reply to anything but a handshake or a connect, as the next message of an array.
+pub fn done(out: &mut Vec<u8>, message: &Message<'_>) {
+    next(out);
+    let subscription = message.subscription.map_or("", RawValue::get);
+    let field = if subscription.is_empty() { "" } else { ",\"subscription\":" };
+    reply(out, &message.channel, message.id.map(RawValue::get), &[field, subscription]);
+}
+
 /// Writes the reply to a handshake.
 pub fn accepted(out: &mut Vec<u8>, client: u64, id: Option<&str>, transport: &str) {
     let fields = format!(

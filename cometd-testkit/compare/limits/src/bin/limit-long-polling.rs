@@ -140,10 +140,7 @@ impl Server {
             }
             _ => self.publish(message),
         }
-        cometd_limits::next(replies);
-        let subscription = message.subscription.map_or("", RawValue::get);
-        let field = if subscription.is_empty() { "" } else { ",\"subscription\":" };
-        cometd_limits::reply(replies, &message.channel, id, &[field, subscription]);
+        cometd_limits::done(replies, message);
         Ok(())
     }
 

@@ -215,10 +215,7 @@ impl Socket {
             }
             _ => self.publish(message),
         }
-        cometd_limits::next(replies);
-        let subscription = message.subscription.map_or("", RawValue::get);
-        let field = if subscription.is_empty() { "" } else { ",\"subscription\":" };
-        cometd_limits::reply(replies, &message.channel, id, &[field, subscription]);
+        cometd_limits::done(replies, message);
         Ok(())
     }
 
