@@ -51,10 +51,10 @@ pub use message::{
 pub use options::ConfigError;
 pub use server::{
     Activity, Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe,
-    Census, ChannelView, Command, Delivery, Denial, Event, EventKind, Figure, FigureKind, Input,
-    Latencies, LinkInfo, ListenVerdict, Operation, Output, Question, QuestionId, Receipt, Refusal,
-    Removals, RemovedReason, Replies, ResumeCause, RuleList, Rules, Ruling, Server, SessionState,
-    SessionView, Setup, Stats, Ticket, Timing, Verdict,
+    Census, ChannelView, Command, Delivery, Denial, Due, Event, EventKind, Figure, FigureKind,
+    Input, Latencies, LinkInfo, ListenVerdict, Operation, Output, Question, QuestionId, Receipt,
+    Refusal, Removals, RemovedReason, Replies, ResumeCause, RuleList, Rules, Ruling, Server,
+    SessionState, SessionView, Setup, Stats, Ticket, Timing, Verdict,
 };
 pub use time::{Time, WallTime};
 pub use transport::Transport;

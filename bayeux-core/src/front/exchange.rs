@@ -11,7 +11,7 @@ use core::{fmt, mem};
 use ::http::{Response, StatusCode, request};
 use bytes::Bytes;
 
-use super::state::Shaped;
+use super::mailbox::Shaped;
 use super::{Bayeux, Context};
 use crate::codec::{self, Encoding};
 use crate::http::{Exchange, Plan};
@@ -136,11 +136,11 @@ enum LinkState {
 impl Link {
     /// Waits for the answer.
     fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Shaped, Refusal>> {
-        let collected = self.bayeux.lock().collect(self.id, cx.waker());
-        let answer = match collected {
-            Ok(answer) => answer,
-            Err(_replaced) => return Poll::Pending,
-        };
+        let Self { bayeux, id, .. } = self;
+        let answer =
+            ready!(bayeux.turn_at_the_bottom(|state, after| {
+                state.collect(bayeux, *id, cx.waker(), after)
+            }));
         self.state = if answer.is_ok() { LinkState::Answered } else { LinkState::Refused };
         Poll::Ready(answer)
     }

@@ -79,6 +79,7 @@ mod figures;
 mod guard;
 mod listener;
 mod local;
+mod mailbox;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod notice;

@@ -22,7 +22,7 @@ use core::task::{Context as TaskContext, Poll, ready};
 use ::http::request;
 use bytes::Bytes;
 
-use super::state::Mail;
+use super::mailbox::Mail;
 use super::{Bayeux, Context};
 use crate::id::LinkId;
 use crate::message::Request;
@@ -247,13 +247,9 @@ impl<F: Frames> Socket<F> {
     /// Gives the machine an input, if there is one, and looks into the mailbox. If that is empty,
     /// the task is woken when it no longer is.
     fn turn(&self, cx: &mut TaskContext<'_>, input: Option<Input>) -> Mail {
-        self.bayeux.turn_at_the_bottom(|state, after| {
-            // What this very turn puts into the mailbox wakes nobody: it is taken here.
-            state.stop_waiting(self.link);
-            if let Some(input) = input {
-                state.turn(&self.bayeux, self.bayeux.now(), input, after);
-            }
-            state.collect_mail(self.link, cx.waker(), after)
+        let Self { bayeux, link, .. } = self;
+        bayeux.turn_at_the_bottom(|state, after| {
+            state.turn_socket(bayeux, *link, input, cx.waker(), after)
         })
     }
 
@@ -331,8 +327,8 @@ impl<F: Frames> Socket<F> {
         let mut news = false;
         loop {
             news |= !mail.is_empty();
-            if let Some(mut parcel) = mail.parcel {
-                if let Some(passage) = mail.passage {
+            if let Some((mut parcel, passage)) = mail.parcel {
+                if let Some(passage) = passage {
                     passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
                 }
                 let wall = self.bayeux.shared.wall_of(&parcel);

@@ -11,8 +11,6 @@ use alloc::vec::Vec;
 use core::mem;
 use core::task::Waker;
 
-use slotmap::{Key, KeyData, SlotMap};
-
 use super::Bayeux;
 use super::attributes::Attributes;
 use super::authorizer::{AnyAuthorizer, Authorizers};
@@ -20,6 +18,7 @@ use super::caller::Calls;
 use super::context::Context;
 use super::extension::{AnyExtension, ExtensionId, Extensions};
 use super::listener::{AnyListener, Listeners};
+use super::mailbox::Mailboxes;
 use super::notice::{EventHandler, Notice, RemovedHandler, Telling};
 use super::passage::{DequeueHook, Passage};
 use super::policy::{AnyPolicy, NewSession};
@@ -27,19 +26,14 @@ use super::registered::Registered;
 use super::session::{Session, SessionNotes, Shaping};
 use super::thinking::Withdrawal;
 use super::trace::{self, SessionSpan};
-use crate::id::{LinkId, SessionId};
-use crate::message::Parcel;
-use crate::server::{Event, Input, Output, Question, QuestionId, Receipt, Refusal, Server};
+use crate::id::SessionId;
+use crate::server::{Due, Event, Input, Output, Question, QuestionId, Receipt, Server};
 use crate::time::Time;
 use crate::transport::Transport;
 
-slotmap::new_key_type! {
-    struct MailboxKey;
-}
-
 pub(super) struct State {
     pub(super) server: Server,
-    mailboxes: SlotMap<MailboxKey, Mailbox>,
+    pub(super) mailboxes: Mailboxes,
     /// Tasks that think about a question.
     pub(super) thinking: BTreeMap<QuestionId, Arc<Withdrawal>>,
     /// Outcomes of the application's own publishes.
@@ -62,40 +56,6 @@ pub(super) struct State {
     pub(super) timer: Timer,
     /// Those who wait until no link is open.
     pub(super) idle_wakers: Vec<Waker>,
-}
-
-/// Where what the machine wants of a link is put, and what its questions need to know.
-#[derive(Default)]
-struct Mailbox {
-    mail: Mail,
-    waker: Option<Waker>,
-    /// Whether a socket's `waker` is to be woken about new mail; an exchange takes its own away.
-    waiting: bool,
-    context: Option<Arc<Context>>,
-    /// What the policy wants of the session of a handshake.
-    new_session: Option<NewSession>,
-    /// Whether further payloads will come, which need the context again.
-    is_socket: bool,
-}
-
-/// A parcel, and what the application does with it before it leaves.
-pub(super) type Shaped = (Parcel, Option<Arc<Passage>>);
-
-/// What the machine wants of a link. An exchange gets a parcel or a refusal, once.
-#[derive(Default)]
-pub(super) struct Mail {
-    pub(super) parcel: Option<Parcel>,
-    /// What the application does with the parcel before it leaves.
-    pub(super) passage: Option<Arc<Passage>>,
-    pub(super) refusal: Option<Refusal>,
-    pub(super) resumed: bool,
-    pub(super) ping: bool,
-}
-
-impl Mail {
-    pub(super) fn is_empty(&self) -> bool {
-        self.parcel.is_none() && self.refusal.is_none() && !self.resumed && !self.ping
-    }
 }
 
 pub(super) enum Publishing {
@@ -186,7 +146,7 @@ impl State {
     pub(super) fn new(server: Server) -> Self {
         Self {
             server,
-            mailboxes: SlotMap::with_key(),
+            mailboxes: Mailboxes::default(),
             thinking: BTreeMap::new(),
             publishes: BTreeMap::new(),
             receipts: 0,
@@ -206,74 +166,6 @@ impl State {
         }
     }
 
-    /// A mailbox for a new link. Its key, made of a place and a generation, is the link's id.
-    pub(super) fn open_mailbox(&mut self, context: Arc<Context>) -> LinkId {
-        let mailbox = Mailbox { context: Some(context), ..Mailbox::default() };
-        LinkId(self.mailboxes.insert(mailbox).data().as_ffi())
-    }
-
-    /// The same for a WebSocket.
-    pub(super) fn open_socket_mailbox(&mut self, context: Arc<Context>) -> LinkId {
-        let link = self.open_mailbox(context);
-        if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
-            mailbox.is_socket = true;
-        }
-        link
-    }
-
-    pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
-        if let Some(mailbox) = self.mailboxes.remove(key(link)) {
-            after.leftovers.extend(mailbox.context, Leftover::Context);
-            after.leftovers.extend(mailbox.new_session, Leftover::NewSession);
-            after.leftovers.extend(mailbox.mail.passage, Leftover::Passage);
-            after.leftovers.extend(mailbox.waker, Leftover::Waker);
-        }
-        if self.mailboxes.is_empty() {
-            after.wakers.append(&mut self.idle_wakers);
-        }
-    }
-
-    pub(super) fn open_links(&self) -> usize {
-        self.mailboxes.len()
-    }
-
-    /// The answer to a link, or a promise to wake `waker` when it is there. The waker that was
-    /// there before is given back, to be dropped when the lock is released.
-    pub(super) fn collect(
-        &mut self,
-        link: LinkId,
-        waker: &Waker,
-    ) -> Result<Result<Shaped, Refusal>, Option<Waker>> {
-        let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Err(None) };
-        let Mail { parcel, passage, refusal, .. } = mem::take(&mut mailbox.mail);
-        match (parcel, refusal) {
-            (Some(parcel), _) => Ok(Ok((parcel, passage))),
-            (None, Some(refusal)) => Ok(Err(refusal)),
-            (None, None) => {
-                mailbox.waiting = true;
-                Err(register(&mut mailbox.waker, waker))
-            }
-        }
-    }
-
-    /// What is in a socket's mailbox; if there is nothing, `waker` is woken when there is.
-    pub(super) fn collect_mail(&mut self, link: LinkId, waker: &Waker, after: &mut After) -> Mail {
-        let Some(mailbox) = self.mailboxes.get_mut(key(link)) else { return Mail::default() };
-        if mailbox.mail.is_empty() {
-            mailbox.waiting = true;
-            after.leftovers.extend(register(&mut mailbox.waker, waker), Leftover::Waker);
-            return Mail::default();
-        }
-        mem::take(&mut mailbox.mail)
-    }
-
-    /// Wakes nobody about a mailbox until somebody has looked into it again.
-    pub(super) fn stop_waiting(&mut self, link: LinkId) {
-        if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
-            mailbox.waiting = false;
-        }
-    }
-
     /// Gives the machine an input and takes what it wants done.
     pub(super) fn turn(&mut self, bayeux: &Bayeux, now: Time, input: Input, after: &mut After) {
         self.server.handle(now, input);
@@ -283,20 +175,22 @@ impl State {
     pub(super) fn drain(&mut self, bayeux: &Bayeux, after: &mut After) {
         // When all is out that was about them.
         let mut forgotten = Vec::new();
-        while let Some(output) = self.server.poll_output() {
+        while let Some(due) = self.server.poll_due() {
+            let output = match due {
+                Due::Output(output) => output,
+                Due::Answer(link) => {
+                    self.post(link, after, |notes| notes.due = true);
+                    continue;
+                }
+            };
             match output {
-                Output::Send { link, parcel } => {
-                    self.notes.spans.note_parcel(&parcel, &mut after.log);
-                    let passage = self.passage(bayeux, parcel.session);
-                    self.post(link, after, |mail| {
-                        (mail.parcel, mail.passage) = (Some(parcel), passage);
-                    });
-                }
+                // `poll_due` leaves parcels with the machine.
+                Output::Send { .. } => debug_assert!(false, "a parcel that nobody has asked for"),
                 Output::Refuse { link, refusal } => {
-                    self.post(link, after, |mail| mail.refusal = Some(refusal));
+                    self.post(link, after, |notes| notes.refusal = Some(refusal));
                 }
-                Output::Resume { link } => self.post(link, after, |mail| mail.resumed = true),
-                Output::Ping { link } => self.post(link, after, |mail| mail.ping = true),
+                Output::Resume { link } => self.post(link, after, |notes| notes.resumed = true),
+                Output::Ping { link } => self.post(link, after, |notes| notes.ping = true),
                 Output::Ask(question) => self.ask(question, after),
                 Output::Withdraw(question) => {
                     let withdrawal = self.thinking.remove(&question);
@@ -375,21 +269,6 @@ impl State {
         }))
     }
 
-    fn post(&mut self, link: LinkId, after: &mut After, put: impl FnOnce(&mut Mail)) {
-        if let Some(mailbox) = self.mailboxes.get_mut(key(link)) {
-            put(&mut mailbox.mail);
-            // A socket waits again and again; an exchange does not.
-            let waker = if mailbox.is_socket {
-                mailbox.waker.as_ref().filter(|_| mailbox.waiting).cloned()
-            } else {
-                after.leftovers.extend(mailbox.context.take(), Leftover::Context);
-                mailbox.waker.take()
-            };
-            mailbox.waiting = false;
-            after.wakers.extend(waker);
-        }
-    }
-
     fn ask(&mut self, question: Question, after: &mut After) {
         let (link, session) = match &question {
             Question::Handshake(it) => (Some(it.link), None),
@@ -399,7 +278,7 @@ impl State {
             Question::Listen(it) => (it.link, it.session),
             Question::Extend(it) => (Some(it.link), it.session),
         };
-        let mailbox = link.and_then(|link| self.mailboxes.get_mut(key(link)));
+        let mailbox = link.and_then(|link| self.mailboxes.get_mut(link));
         let new_session = NewSession::default();
         let context = mailbox.and_then(|mailbox| {
             if matches!(question, Question::Handshake(_)) {
@@ -419,7 +298,7 @@ impl State {
         let mut on_removed = Vec::new();
         let session = match &event {
             Event::SessionAdded { session, link } => {
-                let mailbox = self.mailboxes.get_mut(key(*link));
+                let mailbox = self.mailboxes.get_mut(*link);
                 if let Some(new_session) = mailbox.and_then(|mailbox| mailbox.new_session.take()) {
                     let attributes = new_session.attributes();
                     if !attributes.is_empty() {
@@ -443,7 +322,7 @@ impl State {
             }
             Event::Suspended { session, link, .. } => {
                 // An idle session costs as little as can be: nobody asks about this request again.
-                let mailbox = self.mailboxes.get_mut(key(*link)).filter(|it| !it.is_socket);
+                let mailbox = self.mailboxes.get_mut(*link).filter(|it| !it.is_socket);
                 let context = mailbox.and_then(|it| it.context.take());
                 after.leftovers.extend(context, Leftover::Context);
                 Some(*session)
@@ -515,7 +394,7 @@ impl State {
         }
         let session = self.server.session(*session).map(|it| it.transport());
         // One that is gone already has left its link.
-        let mailbox = || self.mailboxes.get(key(*link));
+        let mailbox = || self.mailboxes.get(*link);
         session.or_else(|| Some(mailbox()?.context.as_ref()?.transport()))
     }
 
@@ -548,8 +427,4 @@ pub(super) fn register(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker
         Some(registered) if registered.will_wake(waker) => None,
         _ => place.replace(waker.clone()),
     }
-}
-
-fn key(link: LinkId) -> MailboxKey {
-    KeyData::from_ffi(link.0).into()
 }

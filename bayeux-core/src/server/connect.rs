@@ -12,7 +12,7 @@ use super::keys::SessionKey;
 use super::link::{Answering, HeldConnect, LinkState};
 use super::payload::{InProgress, Payload, Step};
 use super::session::State;
-use super::{Event, Outgoing, Refusal, ResumeCause, Server};
+use super::{Due, Event, Refusal, ResumeCause, Server};
 use crate::id::LinkId;
 use crate::message::{Advice, Reconnect, Reply, RequestKind};
 
@@ -180,11 +180,14 @@ impl Server {
             | LinkState::Sent { .. } => return false,
         };
         let reply = self.connect_reply(key, connect.into_reply());
+        let owner = self.session_id(key);
+        let counted = self.owe_answer(Some(key), owner);
         let mut answering = Answering {
             session: Some(key),
             replies: alloc::vec![reply],
             connect: self.sessions.get(key).map_or(0, |session| session.connects),
-            owner: self.session_id(key),
+            owner,
+            counted,
             timestamp: self.sessions.get(key).is_some_and(|session| session.timestamp),
             ..Answering::default()
         };
@@ -195,12 +198,14 @@ impl Server {
 
     /// Makes the answer of a link due.
     pub(super) fn answer_link(&mut self, link: LinkId, answering: Answering) {
-        let Some(it) = self.links.get_mut(&link) else { return };
-        if it.socket().is_some() {
-            return self.owe(link, answering);
+        match self.links.get(&link).map(|it| &it.state) {
+            Some(LinkState::Socket(_)) => return self.owe(link, answering),
+            Some(_) => {}
+            None => return,
         }
+        let Some(it) = self.links.get_mut(&link) else { return };
         it.state = LinkState::Answering(answering.into());
-        self.outbox.push_back(Outgoing::Answer(link));
+        self.outbox.push_back(Due::Answer(link));
     }
 
     /// Another connect of the session arrived, or the session has moved on: the held one is

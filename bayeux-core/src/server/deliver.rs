@@ -6,7 +6,7 @@ use super::keys::SessionKey;
 use super::link::{Answering, Link, LinkState};
 use super::queue::{Flight, Offered};
 use super::timers::TimerKey;
-use super::{Event, Output, RemovedReason, ResumeCause, Server};
+use super::{Event, RemovedReason, ResumeCause, Server};
 use crate::channel::Overflow;
 use crate::id::LinkId;
 use crate::message::{AckReply, Events, Message, Parcel, Reply, Verb};
@@ -46,16 +46,26 @@ impl Server {
             overflow = settings.overflow.or(overflow);
             to_publisher = settings.broadcast_to_publisher.or(to_publisher);
         }
-        for channel in matches.iter().filter_map(|&key| self.channels.get(key)) {
-            for &subscriber in &channel.subscribers {
-                let Some(session) = self.sessions.get_mut(subscriber) else { continue };
-                let own = from == Some(subscriber);
-                if own && !(to_publisher.unwrap_or(true) && session.broadcast_to_publisher) {
-                    continue;
-                }
-                if session.reached_by != fan_out {
-                    session.reached_by = fan_out;
-                    reached.push(subscriber);
+        let own = from.filter(|&key| {
+            let wanted = self.sessions.get(key).is_some_and(|it| it.broadcast_to_publisher);
+            !(to_publisher.unwrap_or(true) && wanted)
+        });
+        let channels = matches.iter().filter_map(|&key| self.channels.get(key));
+        let mut channels = channels.filter(|channel| !channel.subscribers.is_empty());
+        match (channels.next(), channels.next()) {
+            (Some(only), None) => {
+                // Whoever is reached is reached once, and need not be looked at for that.
+                reached.extend(only.subscribers.iter().filter(|&&it| Some(it) != own));
+            }
+            (first, second) => {
+                for channel in first.into_iter().chain(second).chain(channels) {
+                    for &subscriber in &channel.subscribers {
+                        let Some(session) = self.sessions.get_mut(subscriber) else { continue };
+                        if Some(subscriber) != own && session.reached_by != fan_out {
+                            session.reached_by = fan_out;
+                            reached.push(subscriber);
+                        }
+                    }
                 }
             }
         }
@@ -145,24 +155,25 @@ impl Server {
     /// Makes sure that lazy events leave at `at`; an earlier date stays.
     fn arm_lazy(&mut self, key: SessionKey, at: Time) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        match session.lazy {
-            Some(armed) if armed <= at => return,
-            Some(armed) => self.timers.disarm(armed, TimerKey::Lazy(key)),
-            None => {}
+        if session.lazy <= at {
+            return;
         }
-        session.lazy = Some(at);
+        self.timers.disarm(core::mem::replace(&mut session.lazy, at), TimerKey::Lazy(key));
         self.timers.arm(at, TimerKey::Lazy(key));
     }
 
     pub(super) fn disarm_lazy(&mut self, key: SessionKey) {
-        if let Some(at) = self.sessions.get_mut(key).and_then(|session| session.lazy.take()) {
-            self.timers.disarm(at, TimerKey::Lazy(key));
+        if let Some(session) = self.sessions.get_mut(key) {
+            let armed = core::mem::replace(&mut session.lazy, Time::FAR_FUTURE);
+            if armed < Time::FAR_FUTURE {
+                self.timers.disarm(armed, TimerKey::Lazy(key));
+            }
         }
     }
 
     pub(super) fn lazy_due(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.lazy = None;
+        session.lazy = Time::FAR_FUTURE;
         if session.queue.hurry() {
             self.wake(key);
         }
@@ -177,7 +188,7 @@ impl Server {
     }
 
     /// Hands over the answer of a link, with the events that may leave with it.
-    pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Output> {
+    pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Parcel> {
         let it = self.links.get_mut(&link)?;
         if it.socket().is_some() {
             return self.dispatch_socket(link);
@@ -186,12 +197,16 @@ impl Server {
         let answering = core::mem::take(&mut **answering);
         let Answering { session, mut replies, last_events, browser, in_batch, mut owner, .. } =
             answering;
-        let (number, timestamp) = (answering.connect, answering.timestamp);
+        let (number, timestamp, counted) =
+            (answering.connect, answering.timestamp, answering.counted);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         it.state = LinkState::Sent { session, flight: None, starts_expiry: connect || handshake };
 
         self.said_farewell(owner, &last_events);
+        if counted {
+            self.settle_answer(session, owner);
+        }
         let mut events = last_events;
         let carrier = session.filter(|&key| {
             // What goes with an older connect than the latest may arrive nowhere, and the number
@@ -225,10 +240,7 @@ impl Server {
             }
         }
         self.leave(&mut replies);
-        Some(Output::Send {
-            link,
-            parcel: Parcel { replies, events, browser, timestamp, session: owner },
-        })
+        Some(Parcel { replies, events, browser, timestamp, session: owner })
     }
 
     /// The replies are handed over now.
@@ -390,5 +402,8 @@ impl Server {
             session.advise = true;
         }
         self.lose_farewell(answering.owner, &answering.last_events);
+        if answering.counted {
+            self.settle_answer(answering.session, answering.owner);
+        }
     }
 }

@@ -119,6 +119,9 @@ impl Server {
             if let Some(link) = session.socket {
                 self.unbind(link);
             }
+            if session.answers > 0 {
+                *self.farewells.entry(session.id).or_default() += u32::from(session.answers);
+            }
             self.forgotten(session.id);
         }
     }

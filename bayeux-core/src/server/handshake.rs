@@ -113,7 +113,7 @@ impl Server {
         }
         let key = self.sessions.insert(session);
         payload.session = Some(key);
-        payload.owner = Some(id);
+        self.own(payload, key, id);
         self.attach(key, payload.link);
         self.start_expiry(key);
         self.stats.added_sessions += 1;

@@ -159,6 +159,8 @@ pub(super) struct Answering {
     pub(super) in_batch: bool,
     /// The session that is answered, also when it is gone.
     pub(super) owner: Option<SessionId>,
+    /// Whether the owner counts this among what is on its way to its client.
+    pub(super) counted: bool,
     /// Whether the client wants a timestamp on each message; of a session that is there it is known.
     pub(super) timestamp: bool,
 }

@@ -51,7 +51,7 @@ mod timers;
 mod view;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -69,7 +69,7 @@ pub use figures::{Figure, FigureKind};
 pub use input::{Command, Input, Receipt, Timing};
 pub use latency::Latencies;
 pub use link::LinkInfo;
-pub use output::{Output, Refusal};
+pub use output::{Due, Output, Refusal};
 pub use question::{
     Answer, AskCreate, AskExtend, AskHandshake, AskListen, AskPublish, AskSubscribe, Denial,
     ListenVerdict, Operation, Question, QuestionId, Ticket, Verdict,
@@ -82,6 +82,7 @@ pub use view::{ChannelView, SessionView};
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{LinkId, SessionId};
+use crate::message::Parcel;
 use crate::options::ConfigError;
 use crate::time::Time;
 
@@ -101,11 +102,11 @@ pub struct Server {
     questions: Questions,
     rules: Rules,
     extended: Extended,
-    outbox: VecDeque<Outgoing>,
+    outbox: VecDeque<Due>,
     /// Set while the server prepares for its end: how far returning clients are spread.
     draining: Option<Duration>,
-    /// Sessions that are gone, and whose last events are on their way out.
-    farewells: BTreeSet<SessionId>,
+    /// Sessions that are gone, and how much of them is still on its way out.
+    farewells: BTreeMap<SessionId, u32>,
     /// The number of the latest fan-out; sessions remember which one reached them last.
     fan_outs: u64,
     /// How many events were queued since the latest input.
@@ -123,12 +124,6 @@ struct Extended {
     incoming: bool,
     /// Published messages before they go to their subscribers.
     outgoing: bool,
-}
-
-enum Outgoing {
-    Ready(Output),
-    /// The link has an answer whose events are taken when it is popped.
-    Answer(LinkId),
 }
 
 impl Server {
@@ -160,7 +155,7 @@ impl Server {
             extended: Extended::default(),
             outbox: VecDeque::new(),
             draining: None,
-            farewells: BTreeSet::new(),
+            farewells: BTreeMap::new(),
             fan_outs: 0,
             burst: 0,
             reached: Vec::new(),
@@ -202,15 +197,35 @@ impl Server {
     /// leaves with it.
     pub fn poll_output(&mut self) -> Option<Output> {
         loop {
-            match self.outbox.pop_front()? {
-                Outgoing::Ready(output) => return Some(output),
-                Outgoing::Answer(link) => {
-                    if let Some(output) = self.dispatch(link) {
-                        return Some(output);
+            match self.poll_due()? {
+                Due::Output(output) => return Some(output),
+                Due::Answer(link) => {
+                    if let Some(parcel) = self.collect(link) {
+                        return Some(Output::Send { link, parcel });
                     }
                 }
             }
         }
+    }
+
+    /// The same for a driver that makes up parcels one by one: a link that has an answer is only
+    /// named, and whoever writes to it calls [`Server::collect`] when it comes to that.
+    ///
+    /// What is queued until then leaves with it, and what each of many receivers is owed is looked
+    /// up when it is written, not once for all of them before. [`Server::poll_output`] is made of
+    /// these two.
+    pub fn poll_due(&mut self) -> Option<Due> {
+        self.outbox.pop_front()
+    }
+
+    /// What the link is owed, if it was named by [`Server::poll_due`] and has not been refused or
+    /// closed since. As after [`Output::Send`], what becomes of it is to be said with
+    /// [`Input::Sent`]. There may be outputs afterwards.
+    ///
+    /// While a link is named and not collected, what it is owed stays with its session: closing the
+    /// link loses no event.
+    pub fn collect(&mut self, link: LinkId) -> Option<Parcel> {
+        self.dispatch(link)
     }
 
     /// When to call [`Server::handle`] with [`Input::Tick`] if nothing happens before. It may be
@@ -346,7 +361,7 @@ impl Server {
     }
 
     fn tell(&mut self, event: Event) {
-        self.outbox.push_back(Outgoing::Ready(Output::Tell(event)));
+        self.outbox.push_back(Due::Output(Output::Tell(event)));
     }
 
     fn refuse(&mut self, link: LinkId, refusal: Refusal) {
@@ -356,7 +371,7 @@ impl Server {
         } else {
             self.links.remove(&link);
         }
-        self.outbox.push_back(Outgoing::Ready(Output::Refuse { link, refusal }));
+        self.outbox.push_back(Due::Output(Output::Refuse { link, refusal }));
     }
 
     /// The id of a session that may be gone.

@@ -53,6 +53,15 @@ pub enum Output {
     Relay(Arc<Message>),
 }
 
+/// What [`Server::poll_due`](super::Server::poll_due) says.
+#[derive(Debug)]
+pub enum Due {
+    /// Something to do.
+    Output(Output),
+    /// This link has an answer: [`Server::collect`](super::Server::collect) gives it.
+    Answer(LinkId),
+}
+
 /// Why a link gets no Bayeux answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -61,6 +61,8 @@ pub(super) struct Payload {
     pub(super) timestamp: bool,
     /// The session that the messages belong to, also when it is gone.
     pub(super) owner: Option<SessionId>,
+    /// Whether the owner counts this among what is on its way to its client.
+    pub(super) counted: bool,
 }
 
 struct Parked {
@@ -157,6 +159,7 @@ impl Server {
             connect: 0,
             timestamp: false,
             owner: None,
+            counted: false,
         };
         self.walk(payload, None);
     }
@@ -211,8 +214,12 @@ impl Server {
                     }
                     return;
                 }
-                Some(Step::Hold(connect)) => return self.hold(&payload, connect),
+                Some(Step::Hold(connect)) => {
+                    self.disown(&payload);
+                    return self.hold(&payload, connect);
+                }
                 Some(Step::Overtaken) => {
+                    self.disown(&payload);
                     self.stats.superseded_connects += 1;
                     if payload.closed {
                         self.links.remove(&payload.link);
@@ -262,6 +269,7 @@ impl Server {
             last_events: payload.last_events,
             timestamp: payload.timestamp,
             owner: payload.owner,
+            counted: payload.counted,
         };
         if payload.closed {
             self.links.remove(&link);
@@ -397,7 +405,8 @@ impl Server {
         if let Some(session) = self.sessions.get_mut(key) {
             session.heard = self.now;
             payload.timestamp = session.timestamp;
-            payload.owner = Some(session.id);
+            let owner = session.id;
+            self.own(payload, key, owner);
         }
         if !matches!(request.kind, RequestKind::Connect { .. }) {
             self.note_activity(key, false);

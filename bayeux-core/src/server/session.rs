@@ -50,8 +50,8 @@ pub(super) struct Session {
     /// The moment of the session's entry in the timers, never later than `deadline`. A deadline
     /// that moves on leaves the entry alone; it is armed again when it goes off.
     pub(super) armed: Time,
-    /// When lazy events are due.
-    pub(super) lazy: Option<Time>,
+    /// When lazy events are due; in the far future if there are none.
+    pub(super) lazy: Time,
     /// How many batches are open; while there are any, events do not wake the held connect.
     pub(super) batches: u32,
     /// Questions about this session's messages that are open.
@@ -59,6 +59,8 @@ pub(super) struct Session {
     /// The publish that reached this session last, so that overlapping subscriptions give one copy.
     pub(super) reached_by: u64,
     pub(super) subscriptions: Vec<ChannelKey>,
+    /// Payloads of its client that are being processed, and answers that are due.
+    pub(super) answers: u16,
     /// Whether the next connect reply carries the server's advice.
     pub(super) advise: bool,
     /// Whether the session was told to poll because its browser has too many.
@@ -113,8 +115,9 @@ impl Session {
             moves: 0,
             deadline: Time::FAR_FUTURE,
             armed: Time::FAR_FUTURE,
-            lazy: None,
+            lazy: Time::FAR_FUTURE,
             batches: 0,
+            answers: 0,
             questions: 0,
             reached_by: 0,
             subscriptions: Vec::new(),

@@ -29,7 +29,7 @@ use super::link::{Answering, HeldConnect, Link, LinkInfo, LinkState};
 use super::payload::Payload;
 use super::queue::Flight;
 use super::timers::TimerKey;
-use super::{Outgoing, Output, Refusal, RemovedReason, ResumeCause, Server};
+use super::{Due, Output, Refusal, RemovedReason, ResumeCause, Server};
 use crate::id::LinkId;
 use crate::message::{Parcel, Verb};
 use crate::time::Time;
@@ -234,7 +234,7 @@ impl Server {
         let Some(socket) = self.socket(link) else { return };
         if !socket.due && socket.sent.is_none() {
             socket.due = true;
-            self.outbox.push_back(Outgoing::Answer(link));
+            self.outbox.push_back(Due::Answer(link));
         }
     }
 
@@ -247,6 +247,11 @@ impl Server {
                 owed.timestamp |= answering.timestamp;
                 owed.replies.extend(answering.replies);
                 owed.last_events.append(answering.last_events);
+                if !answering.counted || !core::mem::replace(&mut owed.counted, true) {
+                    return self.push(link);
+                }
+                // They are one from here on.
+                self.settle_answer(answering.session, answering.owner);
             }
             _ => {
                 socket.owed.reserve_exact(1);
@@ -275,17 +280,17 @@ impl Server {
         }
         socket.intake = Intake::Ready;
         if socket.ending.is_none() {
-            self.outbox.push_back(Outgoing::Ready(Output::Resume { link }));
+            self.outbox.push_back(Due::Output(Output::Resume { link }));
         }
         self.end_if_done(link);
     }
 
     /// Hands over what the socket owes: replies, and the events that may leave with them.
-    pub(super) fn dispatch_socket(&mut self, link: LinkId) -> Option<Output> {
+    pub(super) fn dispatch_socket(&mut self, link: LinkId) -> Option<Parcel> {
         let socket = self.socket(link)?;
-        socket.due = false;
-        if socket.sent.is_some() {
-            // When that one is out, `socket_sent` looks again.
+        // While one is out nothing is due; when that is known to have arrived, `socket_sent` looks
+        // again.
+        if !core::mem::take(&mut socket.due) || socket.sent.is_some() {
             return None;
         }
         let bound = socket.session;
@@ -302,6 +307,7 @@ impl Server {
             last_events: mut events,
             mut owner,
             mut timestamp,
+            counted,
             ..
         } = owed;
         let answered = is_last && matches!(socket.intake, Intake::Answered);
@@ -309,6 +315,9 @@ impl Server {
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
         let mut flight = None;
         self.said_farewell(owner, &events);
+        if counted {
+            self.settle_answer(session, owner);
+        }
         let bound = bound.filter(|&key| owner.is_none() || owner == self.session_id(key));
         if let Some(key) = bound.filter(|&key| self.may_carry_events(key, &replies, true)) {
             if let Some(session) = self.sessions.get(key) {
@@ -335,15 +344,14 @@ impl Server {
             }
             // A socket that is about to be closed takes no further payload.
             if answered && socket.ending.is_none() {
-                self.outbox.push_front(Outgoing::Ready(Output::Resume { link }));
+                self.outbox.push_front(Due::Output(Output::Resume { link }));
             }
         }
         if let Some(key) = starts_expiry {
             self.answered(key);
         }
         self.leave(&mut replies);
-        let parcel = Parcel { replies, events, browser: None, timestamp, session: owner };
-        Some(Output::Send { link, parcel })
+        Some(Parcel { replies, events, browser: None, timestamp, session: owner })
     }
 
     /// What became of the parcel that the socket was last given.
@@ -455,7 +463,7 @@ impl Server {
         if silence >= ping && !socket.pinged {
             socket.pinged = true;
             if socket.is_engaged() {
-                self.outbox.push_back(Outgoing::Ready(Output::Ping { link }));
+                self.outbox.push_back(Due::Output(Output::Ping { link }));
             }
         }
         self.look_after(link);

@@ -25,6 +25,7 @@ fn issue_810_a_queue_that_is_taken_twice_loses_and_doubles_nothing() {
     // Two responses are under way, one of them is lost.
     let held = peer.hold();
     world.session(&peer).deliver("/q", &1).unwrap();
+    world.sim.settle();
     world.session(&peer).deliver("/q", &2).unwrap();
     let mut other = peer.start(json!({ "channel": "/x", "data": 0 }));
     assert_eq!(other.take().expect("it is answered").messages()[0]["data"], 2);

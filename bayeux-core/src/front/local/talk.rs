@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use core::mem;
 use core::task::{Context as TaskContext, Poll, Waker};
 
+use super::super::mailbox::Mail;
 use super::super::passage::Passage;
 use super::super::socket::STEPS;
-use super::super::state::{Mail, register};
+use super::super::state::register;
 use super::client::{Client, Waiting};
 use crate::message::{Parcel, Verb};
 use crate::server::Input;
@@ -51,10 +52,7 @@ impl Talk<'_> {
                 inputs.push(Input::Close { link });
             }
             let mail = bayeux.turn_with(|state, after| {
-                for input in inputs {
-                    state.turn(bayeux, bayeux.now(), input, after);
-                }
-                let mail = state.collect_mail(link, cx.waker(), after);
+                let mail = state.turn_socket(bayeux, link, inputs, cx.waker(), after);
                 if closing || mail.refusal.is_some() {
                     state.close_mailbox(link, after);
                 }
@@ -77,8 +75,8 @@ impl Talk<'_> {
 
     pub(super) fn open(&mut self, mail: Mail) {
         let resumed = mail.resumed;
-        if let Some(parcel) = mail.parcel {
-            self.take(parcel, mail.passage);
+        if let Some((parcel, passage)) = mail.parcel {
+            self.take(parcel, passage);
         }
         if resumed {
             self.ready = true;

@@ -1,0 +1,234 @@
+//! [`Mailboxes`]: what the machine wants of each link, and who is woken about it.
+//!
+//! A mailbox holds a note that there is an answer, not the answer: whoever writes to the link looks that up
+//! when it comes to it ([`Server::collect`](crate::Server::collect)). Until then what a session is owed is
+//! in one place, and what comes meanwhile leaves together.
+
+use alloc::sync::Arc;
+use core::mem;
+use core::task::{Poll, Waker};
+
+use slotmap::{Key, KeyData, SlotMap};
+
+use super::Bayeux;
+use super::context::Context;
+use super::passage::Passage;
+use super::policy::NewSession;
+use super::state::{After, Leftover, State, register};
+use crate::id::LinkId;
+use crate::message::Parcel;
+use crate::server::{Input, Refusal};
+
+slotmap::new_key_type! {
+    struct MailboxKey;
+}
+
+/// The mailboxes of all links.
+#[derive(Default)]
+pub(super) struct Mailboxes(SlotMap<MailboxKey, Mailbox>);
+
+/// What is noted about a link, and what questions about its messages need to know.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    notes: Notes,
+    waker: Option<Waker>,
+    /// Whether a socket's `waker` is to be woken about new mail; an exchange takes its own away.
+    waiting: bool,
+    pub(super) context: Option<Arc<Context>>,
+    /// What the policy wants of the session of a handshake.
+    pub(super) new_session: Option<NewSession>,
+    /// Whether further payloads will come, which need the context again.
+    pub(super) is_socket: bool,
+}
+
+/// A parcel, and what the application does with it before it leaves.
+pub(super) type Shaped = (Parcel, Option<Arc<Passage>>);
+
+/// What the machine wants of a link, in short: what it is owed is looked up by whoever writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Notes {
+    /// Whether there is an answer to collect.
+    pub(super) due: bool,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) resumed: bool,
+    pub(super) ping: bool,
+}
+
+/// What the machine wants of a socket.
+#[derive(Default)]
+pub(super) struct Mail {
+    pub(super) parcel: Option<Shaped>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) resumed: bool,
+    pub(super) ping: bool,
+}
+
+impl Mail {
+    pub(super) fn is_empty(&self) -> bool {
+        self.parcel.is_none() && self.refusal.is_none() && !self.resumed && !self.ping
+    }
+}
+
+impl Mailboxes {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn get(&self, link: LinkId) -> Option<&Mailbox> {
+        self.0.get(key(link))
+    }
+
+    pub(super) fn get_mut(&mut self, link: LinkId) -> Option<&mut Mailbox> {
+        self.0.get_mut(key(link))
+    }
+
+    /// A mailbox for a new link. Its key, made of a place and a generation, is the link's id.
+    fn insert(&mut self, mailbox: Mailbox) -> LinkId {
+        LinkId(self.0.insert(mailbox).data().as_ffi())
+    }
+
+    fn remove(&mut self, link: LinkId) -> Option<Mailbox> {
+        self.0.remove(key(link))
+    }
+}
+
+fn key(link: LinkId) -> MailboxKey {
+    KeyData::from_ffi(link.0).into()
+}
+
+impl State {
+    /// A mailbox for a new exchange.
+    pub(super) fn open_mailbox(&mut self, context: Arc<Context>) -> LinkId {
+        self.mailboxes.insert(Mailbox { context: Some(context), ..Mailbox::default() })
+    }
+
+    /// The same for a WebSocket.
+    pub(super) fn open_socket_mailbox(&mut self, context: Arc<Context>) -> LinkId {
+        let context = Some(context);
+        self.mailboxes.insert(Mailbox { context, is_socket: true, ..Mailbox::default() })
+    }
+
+    pub(super) fn close_mailbox(&mut self, link: LinkId, after: &mut After) {
+        if let Some(mailbox) = self.mailboxes.remove(link) {
+            after.leftovers.extend(mailbox.context, Leftover::Context);
+            after.leftovers.extend(mailbox.new_session, Leftover::NewSession);
+            after.leftovers.extend(mailbox.waker, Leftover::Waker);
+        }
+        if self.mailboxes.len() == 0 {
+            after.wakers.append(&mut self.idle_wakers);
+        }
+    }
+
+    pub(super) fn open_links(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// The answer to an exchange, once; if there is none yet, `waker` is woken when there is.
+    pub(super) fn collect(
+        &mut self,
+        bayeux: &Bayeux,
+        link: LinkId,
+        waker: &Waker,
+        after: &mut After,
+    ) -> Poll<Result<Shaped, Refusal>> {
+        let Some(mailbox) = self.mailboxes.get_mut(link) else { return Poll::Pending };
+        let Notes { due, refusal, .. } = mem::take(&mut mailbox.notes);
+        if let Some(refusal) = refusal {
+            return Poll::Ready(Err(refusal));
+        }
+        if due {
+            if let Some(shaped) = self.collect_parcel(bayeux, link, after) {
+                return Poll::Ready(Ok(shaped));
+            }
+        }
+        self.wait(link, waker, after);
+        Poll::Pending
+    }
+
+    /// What the machine wants of a socket.
+    ///
+    /// What it is owed is collected before each of `inputs` is given to the machine, since that may be the
+    /// end of the link; and once more after them. If there is nothing, `waker` is woken when there is.
+    pub(super) fn turn_socket(
+        &mut self,
+        bayeux: &Bayeux,
+        link: LinkId,
+        inputs: impl IntoIterator<Item = Input>,
+        waker: &Waker,
+        after: &mut After,
+    ) -> Mail {
+        if let Some(mailbox) = self.mailboxes.get_mut(link) {
+            // What comes of this very turn wakes nobody: it is taken here.
+            mailbox.waiting = false;
+        }
+        let mut mail = Mail::default();
+        self.collect_mail(bayeux, link, &mut mail, after);
+        for input in inputs {
+            self.turn(bayeux, bayeux.now(), input, after);
+            self.collect_mail(bayeux, link, &mut mail, after);
+        }
+        if mail.is_empty() {
+            self.wait(link, waker, after);
+        }
+        mail
+    }
+
+    fn collect_mail(&mut self, bayeux: &Bayeux, link: LinkId, mail: &mut Mail, after: &mut After) {
+        // Collecting may lead to more: the next payload may come.
+        while let Some(mailbox) = self.mailboxes.get_mut(link) {
+            let notes = mem::take(&mut mailbox.notes);
+            if notes == Notes::default() {
+                return;
+            }
+            mail.refusal = mail.refusal.or(notes.refusal);
+            mail.resumed |= notes.resumed;
+            mail.ping |= notes.ping;
+            if notes.due {
+                let shaped = self.collect_parcel(bayeux, link, after);
+                debug_assert!(mail.parcel.is_none() || shaped.is_none(), "one at a time");
+                mail.parcel = mail.parcel.take().or(shaped);
+            }
+        }
+    }
+
+    /// What a link is owed, and what that leads to.
+    fn collect_parcel(
+        &mut self,
+        bayeux: &Bayeux,
+        link: LinkId,
+        after: &mut After,
+    ) -> Option<Shaped> {
+        let parcel = self.server.collect(link);
+        let shaped = parcel.map(|parcel| {
+            self.notes.spans.note_parcel(&parcel, &mut after.log);
+            let passage = self.passage(bayeux, parcel.session);
+            (parcel, passage)
+        });
+        self.drain(bayeux, after);
+        shaped
+    }
+
+    /// Sees to it that `waker` is woken when there is something in a mailbox.
+    fn wait(&mut self, link: LinkId, waker: &Waker, after: &mut After) {
+        if let Some(mailbox) = self.mailboxes.get_mut(link) {
+            mailbox.waiting = true;
+            after.leftovers.extend(register(&mut mailbox.waker, waker), Leftover::Waker);
+        }
+    }
+
+    /// Notes something about a link, and wakes who waits for it.
+    pub(super) fn post(&mut self, link: LinkId, after: &mut After, put: impl FnOnce(&mut Notes)) {
+        if let Some(mailbox) = self.mailboxes.get_mut(link) {
+            put(&mut mailbox.notes);
+            // A socket waits again and again; an exchange does not.
+            let waker = if mailbox.is_socket {
+                mailbox.waker.as_ref().filter(|_| mailbox.waiting).cloned()
+            } else {
+                after.leftovers.extend(mailbox.context.take(), Leftover::Context);
+                mailbox.waker.take()
+            };
+            mailbox.waiting = false;
+            after.wakers.extend(waker);
+        }
+    }
+}
