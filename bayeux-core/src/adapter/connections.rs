@@ -172,7 +172,8 @@ impl Place {
         state.keys += 1;
         let key = state.keys;
         drop(state);
-        Watcher { place: Arc::clone(self), key, heard: Stage::Serving, waker: None }
+        let (server, place) = (Arc::clone(&self.server), Arc::clone(self));
+        Watcher { server, key, heard: Stage::Serving, waker: None, _place: place }
     }
 }
 
@@ -200,25 +201,28 @@ impl Drop for Busy {
 
 /// A task that is woken when the stage changes.
 pub(super) struct Watcher {
-    place: Arc<Place>,
+    /// The place's own: looking at the stage is to touch nothing of the connection.
+    server: Arc<Shared>,
     key: u64,
     /// The stage at which `waker` was left.
     heard: Stage,
     waker: Option<Waker>,
+    /// Taken until the task is gone.
+    _place: Arc<Place>,
 }
 
 impl Watcher {
     /// The stage; the task is woken when it changes.
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Stage {
-        let stage = self.place.server.stage();
+        let stage = self.server.stage();
         let waiting = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         if waiting && stage == self.heard {
             return stage;
         }
-        let mut state = self.place.server.lock();
+        let mut state = self.server.lock();
         let replaced = state.tasks.insert(self.key, cx.waker().clone());
         // It may have changed before this task was there to be woken.
-        let stage = self.place.server.stage();
+        let stage = self.server.stage();
         drop(state);
         drop(replaced);
         (self.waker, self.heard) = (Some(cx.waker().clone()), stage);
@@ -228,7 +232,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let waker = self.place.server.lock().tasks.remove(&self.key);
+        let waker = self.server.lock().tasks.remove(&self.key);
         drop(waker);
     }
 }

@@ -41,6 +41,9 @@ const MESSAGE_BUFFER: usize = 256;
 /// What is written in one go, roughly. One message may be larger.
 const WRITE_BUFFER: usize = 16 * 1024;
 
+/// A frame that is no larger is made up on the stack.
+const SMALL: usize = 512;
+
 /// What is kept of a write buffer that is empty.
 const KEPT_BUFFER: usize = 1024;
 
@@ -57,6 +60,9 @@ pub(super) struct Wire {
     hungry: bool,
     bayeux: Bayeux,
     context: WebSocketContext,
+    /// A text that is to be written before `out`, which is empty as long as this is there. Nearly always
+    /// it is all that is written, and the connection takes it whole; then it is in no buffer of this socket's.
+    only: Option<Bytes>,
     /// Frames, of which the first `written` bytes are out.
     out: Vec<u8>,
     written: usize,
@@ -86,6 +92,7 @@ impl Wire {
             hungry: true,
             bayeux,
             context: WebSocketContext::new(Role::Server, Some(config)),
+            only: None,
             out: Vec::new(),
             written: 0,
             taken: 0,
@@ -98,6 +105,9 @@ impl Wire {
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.written == 0 {
             ready!(self.poll_answer(cx))?;
+        }
+        if let Some(text) = self.only.take() {
+            ready!(self.poll_write_only(cx, text))?;
         }
         while self.written < self.out.len() {
             let poll = Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]);
@@ -117,6 +127,43 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes a text that is alone, as far as the connection takes it at once; the rest goes into `out`.
+    fn poll_write_only(&mut self, cx: &mut Context<'_>, text: Bytes) -> Poll<Result<(), Error>> {
+        let frame = text_frame(text);
+        let mut room = [0; SMALL];
+        let length = frame.len();
+        let Some(small) = room.get_mut(..length) else {
+            self.put(frame);
+            return Poll::Ready(Ok(()));
+        };
+        // A frame takes as many bytes as it says.
+        let _ = frame.format(&mut &mut *small);
+        let poll = Pin::new(&mut self.io).poll_write(cx, small);
+        let taken = match &poll {
+            Poll::Ready(Ok(count)) => *count,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        self.taken += taken as u64;
+        if taken < length {
+            self.out.extend_from_slice(small);
+            self.written = taken;
+        }
+        match ready!(poll)? {
+            0 => Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Puts a frame behind what is to be written.
+    fn put(&mut self, frame: Frame) {
+        if !self.out.is_empty() && self.out.capacity() - self.out.len() < frame.len() {
+            // The second of many, perhaps. It is not worth more: a peer that reads nothing keeps it.
+            self.out.reserve(frame.len().max(4 * KEPT_BUFFER));
+        }
+        // Writing into a vector cannot fail.
+        let _ = frame.format(&mut self.out);
+    }
+
     /// Writes what tungstenite owes the peer. Never called in the middle of a text.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if !self.answering {
@@ -130,6 +177,7 @@ impl Wire {
         self.answering = false;
         if flushed.is_err() {
             // Nothing may follow the answer to a closing.
+            self.only = None;
             self.out.clear();
         }
         Poll::Ready(flushed)
@@ -208,7 +256,7 @@ impl Frames for Wire {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.out.len() < WRITE_BUFFER {
+        if self.buffered() < WRITE_BUFFER {
             return Poll::Ready(Ok(()));
         }
         let poll = self.poll_write_out(cx);
@@ -220,7 +268,11 @@ impl Frames for Wire {
 
     fn send(&mut self, frame: Sending) {
         let frame = match frame {
-            Sending::Text(text) => Frame::message(text, OpCode::Data(Data::Text), true),
+            Sending::Text(text) if self.out.is_empty() && self.only.is_none() => {
+                self.only = Some(text);
+                return;
+            }
+            Sending::Text(text) => text_frame(text),
             Sending::Ping => Frame::ping(Bytes::new()),
             // The peer's own closing is answered, and that is all there is to say.
             Sending::Close(_) if !self.context.can_write() => return,
@@ -229,12 +281,10 @@ impl Frames for Wire {
                 Frame::close(Some(CloseFrame { code, reason }))
             }
         };
-        if !self.out.is_empty() && self.out.capacity() - self.out.len() < frame.len() {
-            // The second of many, perhaps. It is not worth more: a peer that reads nothing keeps it.
-            self.out.reserve(frame.len().max(4 * KEPT_BUFFER));
+        if let Some(before) = self.only.take() {
+            self.put(text_frame(before));
         }
-        // Writing into a vector cannot fail.
-        let _ = frame.format(&mut self.out);
+        self.put(frame);
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -246,7 +296,8 @@ impl Frames for Wire {
     }
 
     fn buffered(&self) -> usize {
-        self.out.len() - self.written
+        let only = self.only.as_ref().map_or(0, |text| text_frame(text.clone()).len());
+        only + self.out.len() - self.written
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -267,6 +318,7 @@ impl Wire {
     /// Nothing more comes in, so what is not begun does not go out.
     fn end(&mut self) -> Received {
         if self.written == 0 {
+            self.only = None;
             self.out.clear();
         }
         Received::End
@@ -295,6 +347,10 @@ impl Wire {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+fn text_frame(text: Bytes) -> Frame {
+    Frame::message(text, OpCode::Data(Data::Text), true)
 }
 
 fn would_block(error: &Error) -> bool {

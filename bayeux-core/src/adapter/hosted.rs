@@ -1,6 +1,5 @@
 //! Tasks of connections: the server's end reaches them, and their panics stay their own.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::future::{Future, poll_fn};
@@ -13,11 +12,11 @@ use crate::front::panic_message;
 
 /// A task of a connection: ends with `future`, or without it when connections are cut off.
 ///
-/// Both of these are functions with a box rather than `async`, since an `async` function keeps room
-/// for its arguments and for what it makes of them: twice the size for as long as the task lives.
+/// Neither of these is `async`, since an `async` function keeps room for its arguments and for what it
+/// makes of them: twice the size for as long as the task lives.
 pub(super) fn hosted(
     place: &Arc<Place>,
-    future: impl Future<Output = ()> + Send + 'static,
+    future: impl Future<Output = ()> + Unpin + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (mut contained, mut watcher) = (Contained::new(future), place.watcher());
     poll_fn(move |cx| match watcher.poll(cx) {
@@ -31,7 +30,7 @@ pub(super) fn hosted(
 
 /// A task that no server waits for.
 pub(super) fn contained(
-    future: impl Future<Output = ()> + Send + 'static,
+    future: impl Future<Output = ()> + Unpin + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
     let mut contained = Contained::new(future);
     poll_fn(move |cx| contained.poll(cx))
@@ -39,16 +38,16 @@ pub(super) fn contained(
 
 /// A future whose panics are logged and end it. Runtimes treat them differently, and none of them
 /// says whose it was; one that comes of dropping a task ends the process with smol's.
-struct Contained<F>(Option<Pin<Box<F>>>);
+struct Contained<F>(Option<F>);
 
-impl<F: Future<Output = ()>> Contained<F> {
+impl<F: Future<Output = ()> + Unpin> Contained<F> {
     fn new(future: F) -> Self {
-        Self(Some(Box::pin(future)))
+        Self(Some(future))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(future) = &mut self.0 else { return Poll::Ready(()) };
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *future).poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
             Err(panic) => log_panic(&*panic),

@@ -9,6 +9,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::connections::Place;
+use super::signal::Signal;
 use crate::front::{Bayeux, Sleep};
 use crate::time::Time;
 
@@ -26,6 +27,8 @@ pub(super) struct Idle {
     since: Time,
     was_busy: bool,
     sleep: Sleep,
+    /// The sleep may be over.
+    rung: Signal,
 }
 
 impl Idle {
@@ -35,7 +38,7 @@ impl Idle {
         let seen = place.begun();
         let sleep = bayeux.sleep_until(since + limit);
         let (bayeux, place) = (bayeux.clone(), Arc::clone(place));
-        Self { bayeux, place, limit, seen, since, was_busy: false, sleep }
+        Self { bayeux, place, limit, seen, since, was_busy: false, sleep, rung: Signal::new() }
     }
 
     /// Begins anew, with another limit.
@@ -43,6 +46,7 @@ impl Idle {
         self.limit = limit.max(SHORTEST);
         self.since = self.bayeux.now();
         self.sleep = self.bayeux.sleep_until(self.since + self.limit);
+        self.rung.give();
     }
 
     /// Ready when there has been nothing to do for too long. To be polled after the connection.
@@ -52,6 +56,11 @@ impl Idle {
             (self.seen, self.was_busy) = (begun, busy);
             self.since = self.bayeux.now();
         }
+        if !self.rung.take(cx) {
+            return Poll::Pending;
+        }
+        let waker = self.rung.waker();
+        let cx = &mut Context::from_waker(&waker);
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = self.bayeux.now();
             let due = if busy { now } else { self.since } + self.limit;

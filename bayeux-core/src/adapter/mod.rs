@@ -39,6 +39,7 @@ mod read;
 mod serve;
 mod service;
 mod serving;
+mod signal;
 mod site;
 mod timer;
 mod upgrade;

@@ -23,7 +23,7 @@ use super::idle::Idle;
 use super::io::{Protocol, Stream};
 use super::listener::Listener;
 use super::options::ServeOptions;
-use super::service::{CometdLayer, MountedBody, MountedService, Routed, ask};
+use super::service::{CometdLayer, MountedBody, MountedService, ask};
 use super::serving::Serving;
 use super::site::Site;
 use super::timer::{Clock, Tasks, within};
@@ -79,7 +79,7 @@ where
         };
         let opening = async move { opening.await.map(speak) };
         let service = WithPeer { inner: service.clone(), peer, place: Arc::clone(&place) };
-        let connection = Arc::clone(&host).connection(opening, service);
+        let connection = Box::pin(Arc::clone(&host).connection(opening, service));
         bayeux.spawn(hosted(&place, connection));
     };
     drop(listener);
@@ -295,18 +295,20 @@ impl<S: Site> hyper::service::Service<Request<Incoming>> for WithPeer<S> {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let busy = Some(self.place.begin());
-        let extensions = request.extensions_mut();
-        if let Some(peer) = self.peer {
-            extensions.insert(PeerAddr(peer));
+        if !self.inner.takes(&request) {
+            if let Some(peer) = self.peer {
+                request.extensions_mut().insert(PeerAddr(peer));
+            }
+            let other = ask(self.inner.other(), request);
+            return Responding { by: By::Other(Box::pin(other)), busy };
         }
+        let extensions = request.extensions_mut();
         if extensions.get::<OnUpgrade>().is_some() {
+            // What others make of a connection is their own.
             extensions.insert(Arc::clone(&self.place));
         }
-        let routed = match self.inner.route(request) {
-            Routed::Cometd(serving) => Routed::Cometd(serving),
-            Routed::Other(other) => Routed::Other(Box::pin(ask(other)) as Pin<Box<_>>),
-        };
-        Responding { routed, busy }
+        let serving = self.inner.cometd().serve(request, self.peer);
+        Responding { by: By::Cometd(serving), busy }
     }
 }
 
@@ -315,17 +317,23 @@ type Other<B, E> = Pin<Box<dyn Future<Output = Result<Response<B>, E>> + Send>>;
 
 /// A response on its way. hyper keeps it in the connection, so Bayeux's own is in no box.
 struct Responding<B, E> {
-    routed: Routed<Serving<Incoming>, Other<B, E>>,
+    by: By<B, E>,
     busy: Option<Busy>,
+}
+
+/// Who makes a response.
+enum By<B, E> {
+    Cometd(Serving<Incoming>),
+    Other(Other<B, E>),
 }
 
 impl<B, E> Future for Responding<B, E> {
     type Output = Result<Response<Counted<MountedBody<B>>>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.routed {
-            Routed::Cometd(serving) => ready!(Pin::new(serving).poll(cx)).map(MountedBody::cometd),
-            Routed::Other(other) => ready!(other.as_mut().poll(cx))?.map(MountedBody::other),
+        let response = match &mut self.by {
+            By::Cometd(serving) => ready!(Pin::new(serving).poll(cx)).map(MountedBody::cometd),
+            By::Other(other) => ready!(other.as_mut().poll(cx))?.map(MountedBody::other),
         };
         let busy = self.busy.take();
         Poll::Ready(Ok(response.map(|inner| Counted { inner, _busy: busy })))

@@ -9,6 +9,7 @@ use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
+use std::net::SocketAddr;
 
 use ::http::{Request, Response, header};
 use bytes::Bytes;
@@ -17,10 +18,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::CometdBody;
-use super::connections::Place;
 use super::serving::Serving;
 use super::upgrade::{Connection, mark, upgrade};
-use crate::front::Bayeux;
+use crate::front::{Bayeux, Context as RequestContext, PeerAddr};
 use crate::http::Plan;
 
 /// Any error that can be sent between threads.
@@ -55,10 +55,10 @@ impl CometdService {
         self
     }
 
-    /// Begins to serve a request.
-    pub(super) fn serve<B>(&self, request: Request<B>) -> Serving<B>
+    /// Begins to serve a request, which came from `peer` if that is known.
+    pub(super) fn serve<B>(&self, request: Request<B>, peer: Option<SocketAddr>) -> Serving<B>
     where
-        B: Body + Send + 'static,
+        B: Body + Unpin + Send + 'static,
         B::Data: Send,
     {
         let (mut head, body) = request.into_parts();
@@ -66,8 +66,14 @@ impl CometdService {
         let plan = self.bayeux.plan(&head);
         let connection = Connection::take(&mut head);
         match plan {
-            Plan::Exchange(exchange) => Serving::read(self, head, exchange, body),
+            Plan::Exchange(exchange) => {
+                let context = RequestContext::new(head, exchange.transport(), peer);
+                Serving::read(self, context, exchange, body)
+            }
             Plan::Upgrade(accepted) => {
+                if let Some(peer) = peer {
+                    head.extensions.insert(PeerAddr(peer));
+                }
                 Serving::answered(upgrade(self.bayeux.clone(), head, connection, accepted))
             }
             // A client that asks first has not sent its body, and shall not be told to.
@@ -95,7 +101,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let serving = self.serve(request);
+        let serving = self.serve(request.map(Box::pin), None);
         Box::pin(async move { Ok(serving.await) })
     }
 }
@@ -147,34 +153,30 @@ pub struct MountedService<S> {
 }
 
 impl<S> MountedService<S> {
-    /// Begins to serve a request, if it is for the mount point or below it; else gives it back, and who
-    /// serves it.
-    pub(super) fn route<B>(&self, request: Request<B>) -> Routed<Serving<B>, (S, Request<B>)>
+    /// Whether a request is for the mount point or below it.
+    pub(super) fn takes<B>(&self, request: &Request<B>) -> bool {
+        let below = request.uri().path().strip_prefix(&*self.path);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Who serves what is for the mount point.
+    pub(super) fn cometd(&self) -> &CometdService {
+        &self.cometd
+    }
+
+    /// Who serves everything else.
+    pub(super) fn other(&self) -> S
     where
         S: Clone,
-        B: Body + Send + 'static,
-        B::Data: Send,
     {
-        let below = request.uri().path().strip_prefix(&*self.path);
-        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return Routed::Cometd(self.cometd.serve(request));
-        }
-        let mut request = request;
-        // What it makes of its connection is its own.
-        request.extensions_mut().remove::<Arc<Place>>();
-        Routed::Other((self.inner.clone(), request))
+        self.inner.clone()
     }
-}
-
-/// Who serves a request.
-pub(super) enum Routed<C, O> {
-    Cometd(C),
-    Other(O),
 }
 
 /// The response of another service.
 pub(super) async fn ask<S: Service<T>, T>(
-    (mut service, request): (S, T),
+    mut service: S,
+    request: T,
 ) -> Result<S::Response, S::Error> {
     poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(request).await
@@ -201,14 +203,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.route(request) {
-            Routed::Cometd(serving) => {
-                Box::pin(async move { Ok(serving.await.map(MountedBody::cometd)) })
-            }
-            Routed::Other(other) => {
-                Box::pin(async move { Ok(ask(other).await?.map(MountedBody::other)) })
-            }
+        if self.takes(&request) {
+            let serving = self.cometd.serve(request.map(Box::pin), None);
+            return Box::pin(async move { Ok(serving.await.map(MountedBody::cometd)) });
         }
+        let other = self.other();
+        Box::pin(async move { Ok(ask(other, request).await?.map(MountedBody::other)) })
     }
 }
 

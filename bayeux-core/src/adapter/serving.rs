@@ -1,29 +1,29 @@
 //! [`Serving`]: a request to Bayeux, from its head to its response.
 //!
 //! A future by hand. There are as many of these as there are requests, most of them wait for an event,
-//! and an `async` block keeps room for all that it ever held: this one has the request's head while the
-//! body is read, and then what answering needs, in the same place.
+//! and an `async` block keeps room for all that it ever held. This one has the body while that is read, and
+//! then what answering needs, in the same place.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::future::Future;
 use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-use ::http::{Response, StatusCode, request};
+use ::http::{Response, StatusCode};
 use bytes::{Buf, Bytes};
 use http_body::Body;
 
 use super::body::CometdBody;
 use super::read::{ReadError, Start, discard, read};
 use super::service::CometdService;
-use crate::front::{Exchanging, Receipt};
+use crate::front::{Context as RequestContext, Exchanging, Receipt};
 use crate::http::Exchange;
 
 /// A request to Bayeux, on its way to its response.
 pub(super) struct Serving<B>(Stage<B>);
 
-#[expect(clippy::large_enum_variant, reason = "each request is at the largest of them first")]
 enum Stage<B> {
     /// The body is to be read. Nearly always it is there, in one piece.
     Reading(Reading<B>),
@@ -36,25 +36,25 @@ enum Stage<B> {
 
 struct Reading<B> {
     service: CometdService,
-    head: request::Parts,
+    context: Arc<RequestContext>,
     exchange: Exchange,
-    body: Pin<Box<B>>,
+    body: B,
 }
 
 impl<B> Serving<B>
 where
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
 {
     /// Reads the body, and submits what is in it.
     pub(super) fn read(
         service: &CometdService,
-        head: request::Parts,
+        context: RequestContext,
         exchange: Exchange,
         body: B,
     ) -> Self {
-        let (service, body) = (service.clone(), Box::pin(body));
-        Self(Stage::Reading(Reading { service, head, exchange, body }))
+        let (service, context) = (service.clone(), context.into());
+        Self(Stage::Reading(Reading { service, context, exchange, body }))
     }
 
     /// There is nothing to wait for.
@@ -74,16 +74,16 @@ where
 
 impl<B> Reading<B>
 where
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
 {
     /// Reads the body if there is one to read, and it is there.
     fn begin(mut self, cx: &mut Context<'_>) -> Stage<B> {
         let Some(limit) = self.exchange.read_limit() else {
-            let Self { service, head, exchange, .. } = self;
-            return Stage::Exchanging(service.bayeux.exchange(exchange, head, Bytes::new()));
+            let Self { service, context, exchange, .. } = self;
+            return Stage::Exchanging(service.bayeux.exchange_in(context, exchange, Bytes::new()));
         };
-        let start = match self.body.as_mut().poll_frame(cx) {
+        let start = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => Start::Nothing,
             Poll::Ready(None) => Start::All(Bytes::new()),
             Poll::Ready(Some(Err(_))) => Start::Broken,
@@ -93,17 +93,18 @@ where
                 if self.body.is_end_stream() { Start::All(data) } else { Start::Some(data) }
             }
         };
-        let Self { service: CometdService { bayeux, body_timeout }, head, exchange, body } = self;
+        let Self { service: CometdService { bayeux, body_timeout }, context, exchange, body } =
+            self;
         match start {
             // What is too long is found out and refused when it is looked at.
             Start::All(data) if data.len() <= limit => {
-                Stage::Exchanging(bayeux.exchange(exchange, head, data))
+                Stage::Exchanging(bayeux.exchange_in(context, exchange, data))
             }
             start @ (Start::Nothing | Start::Some(_) | Start::All(_) | Start::Broken) => {
                 Stage::Slow(Box::pin(async move {
-                    let read = read(&bayeux, start, body, limit, body_timeout).await;
+                    let read = read(&bayeux, start, Box::pin(body), limit, body_timeout).await;
                     let data = read.map_err(|error| refuse(&exchange, error))?;
-                    Ok(bayeux.exchange(exchange, head, data))
+                    Ok(bayeux.exchange_in(context, exchange, data))
                 }))
             }
         }
@@ -121,7 +122,7 @@ fn refuse(exchange: &Exchange, error: ReadError) -> Response<Bytes> {
 
 impl<B> Future for Serving<B>
 where
-    B: Body + Send + 'static,
+    B: Body + Unpin + Send + 'static,
     B::Data: Send,
 {
     type Output = Response<CometdBody>;

@@ -84,6 +84,6 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn(contained(future));
+        self.0.spawn(contained(Box::pin(future)));
     }
 }

@@ -2,16 +2,19 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use ::http::{Method, Response, StatusCode, request};
 use bytes::Bytes;
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
-use super::connections::Place;
+use super::connections::{Busy, Place};
 use super::frames::Wire;
 use super::hosted::{contained, hosted};
-use crate::front::Bayeux;
+use crate::front::{Bayeux, Socket};
 use crate::ws::{ExtendedConnect, Upgrade};
 
 /// What a request has of its connection. Nobody but an upgrade may keep that: a head is kept for as
@@ -53,29 +56,46 @@ pub(super) fn upgrade(
     let place = connection.place;
     let busy = place.as_ref().map(Place::begin);
     let (max_message_size, server) = (upgrade.max_message_size(), bayeux.clone());
+    let socket_place = place.clone();
+    // A task of its own, since a future keeps room for everything that it ever held: of the request
+    // nothing is needed for as long as the socket lives.
     let beginning = async move {
         match on_upgrade.await {
             Ok(io) => {
                 let wire = Wire::new(io, bayeux.clone(), max_message_size);
-                Some(Box::pin(bayeux.socket(head, wire)))
+                let socket = Serving { socket: bayeux.socket(head, wire), _busy: busy };
+                run(&bayeux, socket_place.as_ref(), socket);
             }
             Err(error) => {
                 tracing::debug!(target: "bayeux", "the upgrade to a WebSocket failed: {error}");
-                None
             }
         }
     };
-    // Boxes of their own, since a future keeps room for everything that it ever held: of the
-    // request, nothing is needed for as long as the socket lives.
-    let serving = async move {
-        if let Some(socket) = Box::pin(beginning).await {
-            socket.await;
-        }
-        drop(busy);
-    };
-    match place {
-        Some(place) => server.spawn(hosted(&place, serving)),
-        None => server.spawn(contained(serving)),
-    }
+    run(&server, place.as_ref(), Box::pin(beginning));
     upgrade.into_response()
+}
+
+/// A WebSocket that is being served, which is something that its connection is doing.
+struct Serving {
+    socket: Socket<Wire>,
+    _busy: Option<Busy>,
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.socket).poll(cx)
+    }
+}
+
+fn run(
+    bayeux: &Bayeux,
+    place: Option<&Arc<Place>>,
+    task: impl Future<Output = ()> + Unpin + Send + 'static,
+) {
+    match place {
+        Some(place) => bayeux.spawn(hosted(place, task)),
+        None => bayeux.spawn(contained(task)),
+    }
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use super::envelope::{Envelope, Envelopes, Payload, TOO_MANY, Text};
+use super::envelope::{Envelope, Payload, TOO_MANY, Text};
 use crate::channel::name::plain_characters;
 use crate::channel::{ChannelKind, ChannelName, Pattern};
 use crate::config::Config;
@@ -106,23 +106,26 @@ impl Decoder {
         if opened(body) > self.limits.json_depth && nesting(body) > self.limits.json_depth {
             return Err(DecodeError::TooDeep);
         }
+        let before = requests.len();
+        let each = |envelope: Envelope<'_>| {
+            if requests.capacity() == 0 {
+                // Nearly always it is the only one.
+                requests.reserve_exact(1);
+            }
+            requests.push(self.interpret(body, envelope));
+        };
         let mut parser = serde_json::Deserializer::from_str(text);
-        let Envelopes(envelopes) = Payload { limit }
-            .deserialize(&mut parser)
-            .and_then(|envelopes| parser.end().map(|()| envelopes))
-            .map_err(|error| {
+        Payload { limit, each }.deserialize(&mut parser).and_then(|()| parser.end()).map_err(
+            |error| {
                 // The parser's own messages never contain this text: they quote no input.
                 if error.is_data() && alloc::format!("{error}").starts_with(TOO_MANY) {
                     DecodeError::TooManyMessages
                 } else {
                     DecodeError::NotMessages
                 }
-            })?;
-        if envelopes.is_empty() {
-            return Err(DecodeError::Empty);
-        }
-        requests.extend(envelopes.into_iter().map(|envelope| self.interpret(body, envelope)));
-        Ok(())
+            },
+        )?;
+        if requests.len() == before { Err(DecodeError::Empty) } else { Ok(()) }
     }
 
     fn interpret(&self, body: &Bytes, envelope: Envelope<'_>) -> Request {

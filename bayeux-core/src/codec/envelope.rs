@@ -6,7 +6,6 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -29,48 +28,48 @@ pub(super) struct Envelope<'a> {
     pub(super) connection_type: Option<&'a RawValue>,
 }
 
-/// A payload: an array of messages, or one message on its own.
-pub(super) struct Envelopes<'a>(pub(super) Vec<Envelope<'a>>);
-
-/// Reads a payload of at most `limit` messages.
-pub(super) struct Payload {
+/// Reads a payload, an array of at most `limit` messages or one message on its own, and gives each
+/// message to `each`. What that has got counts only if the payload turns out to be one.
+pub(super) struct Payload<F> {
     pub(super) limit: usize,
+    pub(super) each: F,
 }
 
 /// The text of the error for a payload with too many messages; serde has no other way to say it.
 pub(super) const TOO_MANY: &str = "too many messages";
 
-impl<'de> DeserializeSeed<'de> for Payload {
-    type Value = Envelopes<'de>;
+impl<'de, F: FnMut(Envelope<'de>)> DeserializeSeed<'de> for Payload<F> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Envelopes<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Payload {
-    type Value = Envelopes<'de>;
+impl<'de, F: FnMut(Envelope<'de>)> Visitor<'de> for Payload<F> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of messages or one message")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Envelopes<'de>, A::Error> {
-        let mut envelopes = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        let mut count = 0;
         while let Some(envelope) = seq.next_element()? {
-            if envelopes.len() == self.limit {
+            if count == self.limit {
                 return Err(A::Error::custom(TOO_MANY));
             }
-            envelopes.push(envelope);
+            count += 1;
+            (self.each)(envelope);
         }
-        Ok(Envelopes(envelopes))
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Envelopes<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
         if self.limit == 0 {
             return Err(A::Error::custom(TOO_MANY));
         }
-        MessageVisitor.visit_map(map).map(|envelope| Envelopes(alloc::vec![envelope]))
+        MessageVisitor.visit_map(map).map(|envelope| (self.each)(envelope))
     }
 }
 

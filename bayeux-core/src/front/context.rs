@@ -11,8 +11,9 @@ use bytes::Bytes;
 
 use crate::transport::Transport;
 
-/// The address that a request came from. The adapters' own servers put it into each request's
-/// extensions; whoever mounts the service elsewhere can do the same.
+/// The address that a request came from, for whoever mounts the service in a server of his own: put it
+/// into each request's extensions, and [`Context::peer`] finds it. (The adapters' own servers say it
+/// without.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerAddr(pub SocketAddr);
 
@@ -22,16 +23,25 @@ pub struct PeerAddr(pub SocketAddr);
 pub struct Context {
     head: request::Parts,
     transport: Transport,
+    peer: Option<SocketAddr>,
 }
 
 impl Context {
-    pub(super) fn new(head: request::Parts, transport: Transport) -> Self {
-        Self { head, transport }
+    /// The context of messages that came with this request, over this transport. `peer` is where it came
+    /// from; where it is `None`, a [`PeerAddr`] among the request's extensions will do.
+    pub(crate) fn new(
+        head: request::Parts,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        let peer = peer.or_else(|| head.extensions.get::<PeerAddr>().map(|it| it.0));
+        Self { head, transport, peer }
     }
 
     /// The context of a socket, which is kept for as long as that is open. The parts of a head are
     /// slices of the buffer that it was read into; copying them gives that buffer back.
-    pub(super) fn detached(mut head: request::Parts, transport: Transport) -> Self {
+    pub(super) fn detached(self) -> Self {
+        let Self { mut head, transport, peer } = self;
         let length = head.headers.values().map(HeaderValue::len).sum();
         let mut values = Vec::with_capacity(length);
         head.headers.values().for_each(|it| values.extend_from_slice(it.as_bytes()));
@@ -50,7 +60,7 @@ impl Context {
         if let Ok(uri) = head.uri.to_string().parse() {
             head.uri = uri;
         }
-        Self { head, transport }
+        Self { head, transport, peer }
     }
 
     /// The request's headers.
@@ -86,7 +96,7 @@ impl Context {
     /// The address that the request came from, if the server put it there. Behind a proxy it is
     /// the proxy's.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.head.extensions.get::<PeerAddr>().map(|peer| peer.0)
+        self.peer
     }
 
     /// The transport that carries the message.

@@ -33,14 +33,20 @@ impl Bayeux {
     /// Dropping the future tells the server that the client is gone: a held connect ends, and
     /// events that were about to leave stay queued. What the payload asked for is done all the
     /// same.
-    pub fn exchange(
+    pub fn exchange(&self, exchange: Exchange, head: request::Parts, body: Bytes) -> Exchanging {
+        let context = Context::new(head, exchange.transport(), None);
+        self.exchange_in(context.into(), exchange, body)
+    }
+
+    /// The same with what handlers see of the request.
+    pub(crate) fn exchange_in(
         &self,
+        context: Arc<Context>,
         mut exchange: Exchange,
-        head: request::Parts,
         body: Bytes,
     ) -> Exchanging {
         let submitted = self.decode(&mut exchange, body).map(|payload| {
-            let link = self.submit(&exchange, head, payload);
+            let link = self.submit(&exchange, context, payload);
             (link, exchange)
         });
         Exchanging(match submitted {
@@ -61,10 +67,9 @@ impl Bayeux {
         requests.map_err(|error| exchange.error(StatusCode::BAD_REQUEST, error.what()))
     }
 
-    fn submit(&self, exchange: &Exchange, head: request::Parts, payload: Vec<Request>) -> Link {
+    fn submit(&self, exchange: &Exchange, context: Arc<Context>, payload: Vec<Request>) -> Link {
         let info =
             LinkInfo::new(exchange.transport()).browser(exchange.browser()).http2(exchange.http2());
-        let context = Arc::new(Context::new(head, exchange.transport()));
         let link = self.turn_at_the_bottom(|state, after| {
             let link = state.open_mailbox(context);
             let now = self.now();

@@ -102,7 +102,7 @@ impl Bayeux {
     /// is lost: the session lives on until its deadline, and what was not written is delivered to
     /// whichever connection its client comes back with.
     pub fn socket<F: Frames>(&self, head: request::Parts, frames: F) -> Socket<F> {
-        let context = Arc::new(Context::detached(head, Transport::WebSocket));
+        let context = Arc::new(Context::new(head, Transport::WebSocket, None).detached());
         let info = LinkInfo::new(Transport::WebSocket);
         let link = self.turn_with(|state, after| {
             let link = state.open_socket_mailbox(context);

@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 use core::mem;
 use core::task::Waker;
 
+use smallvec::SmallVec;
+
 use super::Bayeux;
 use super::attributes::Attributes;
 use super::authorizer::{AnyAuthorizer, Authorizers};
@@ -91,12 +93,21 @@ pub(super) struct After {
     pub(super) leftovers: Leftovers,
 }
 
+impl After {
+    /// Whether there is nothing to do but to wake somebody, if that.
+    pub(super) fn is_only_to_wake(&self) -> bool {
+        let Self { wakers: _, questions, tell, stuck, log, leftovers } = self;
+        questions.is_empty() && tell.is_none() && !stuck && log.is_empty() && leftovers.is_empty()
+    }
+}
+
 /// What may only be dropped after the lock is released: values of the application, or of its
 /// runtime, whose `Drop` may do anything, call back into the server for example.
 ///
-/// One list for all of them: there is one of these for each turn, and nearly always it is empty.
+/// One list for all of them: there is one of these for each turn, and nearly always it is empty, or
+/// has the context of one request.
 #[derive(Default)]
-pub(super) struct Leftovers(Vec<Leftover>);
+pub(super) struct Leftovers(SmallVec<[Leftover; 1]>);
 
 /// It is never looked at, only dropped.
 #[expect(dead_code, reason = "what is in it is only to be dropped")]

@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 use core::panic::AssertUnwindSafe;
 use core::pin::pin;
 use core::task::{Poll, Waker};
@@ -76,8 +77,9 @@ impl Bayeux {
     /// Does something under the lock, and afterwards what follows from it. Handlers are spawned:
     /// this may be called from a handler, and handlers must not nest on one stack.
     pub(super) fn turn_with<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
-        let (result, after) = self.locked(act);
-        for asked in self.settle(after) {
+        let mut after = After::default();
+        let result = act(&mut self.lock(), &mut after);
+        for asked in self.settle(&mut after) {
             self.think_aside(self.think(asked));
         }
         result
@@ -85,36 +87,36 @@ impl Bayeux {
 
     /// The same where no handler is on the stack: handlers get their first poll here.
     pub(super) fn turn_at_the_bottom<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
-        let (result, after) = self.locked(act);
-        self.work_off(self.settle(after));
+        let mut after = After::default();
+        let result = act(&mut self.lock(), &mut after);
+        let asked = self.settle(&mut after);
+        if !asked.is_empty() {
+            self.work_off(asked.into());
+        }
         result
     }
 
-    fn work_off(&self, asked: Vec<Asked>) {
-        let mut open: VecDeque<Asked> = asked.into();
+    fn work_off(&self, mut open: VecDeque<Asked>) {
         while let Some(asked) = open.pop_front() {
             let mut thinking = self.think(asked);
             match thinking.poll_once() {
                 Poll::Ready(answer) => {
-                    let ((), after) = self.locked(|state, after| {
-                        state.turn(self, self.now(), Input::Answer(answer), after);
-                    });
-                    open.extend(self.settle(after));
+                    let mut after = After::default();
+                    self.lock().turn(self, self.now(), Input::Answer(answer), &mut after);
+                    open.extend(self.settle(&mut after));
                 }
                 Poll::Pending => self.think_aside(thinking),
             }
         }
     }
 
-    fn locked<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> (T, After) {
-        let mut after = After::default();
-        let result = act(&mut self.lock(), &mut after);
-        (result, after)
-    }
-
     /// Logs, wakes, starts to tell events; what is left are the questions.
-    fn settle(&self, after: After) -> Vec<Asked> {
-        let After { wakers, questions, tell, stuck, log, leftovers } = after;
+    fn settle(&self, after: &mut After) -> Vec<Asked> {
+        if after.is_only_to_wake() {
+            after.wakers.drain(..).for_each(Waker::wake);
+            return Vec::new();
+        }
+        let After { wakers, questions, tell, stuck, log, leftovers } = mem::take(after);
         if !log.is_empty() {
             // First: whoever is woken may do something in a session whose span is to be there.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| log.write())) {

@@ -7,13 +7,14 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use core::{fmt, mem};
 
 use ::http::header::{self, HeaderValue};
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::config::HttpConfig;
 use super::cookie::BrowserCookie;
@@ -135,16 +136,16 @@ impl Exchange {
     ///
     /// When there are no texts, or the body is longer than it may be; answer with
     /// [`error`](Self::error), [`BodyError::status`] and [`BodyError::what`].
-    pub fn texts(&mut self, body: Bytes) -> Result<Vec<Bytes>, BodyError> {
+    pub fn texts(&mut self, body: Bytes) -> Result<BodyTexts, BodyError> {
         if self.read_limit().is_some_and(|limit| body.len() > limit) {
             return Err(BodyError::TooLarge);
         }
         let texts = match &mut self.source {
-            Source::Json => vec![body],
-            Source::Form => form::messages(&body),
-            Source::Query(query) => mem::take(&mut query.messages),
+            Source::Json => SmallVec::from_buf([body]),
+            Source::Form => form::messages(&body).into(),
+            Source::Query(query) => mem::take(&mut query.messages).into(),
         };
-        if texts.is_empty() { Err(BodyError::NoMessage) } else { Ok(texts) }
+        if texts.is_empty() { Err(BodyError::NoMessage) } else { Ok(BodyTexts(texts)) }
     }
 
     /// 200 with `payload`, which must be the text of a JSON array, and with the browser cookie if
@@ -178,6 +179,18 @@ impl Exchange {
     /// The empty answer to a held `/meta/connect` that a newer one has replaced.
     pub fn superseded(&self) -> Response<Bytes> {
         self.shared.answer(self.grant, self.shared.superseded)
+    }
+}
+
+/// The JSON texts of one request. Reads like a slice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BodyTexts(SmallVec<[Bytes; 1]>);
+
+impl Deref for BodyTexts {
+    type Target = [Bytes];
+
+    fn deref(&self) -> &[Bytes] {
+        &self.0
     }
 }
 
@@ -230,7 +243,7 @@ mod tests {
     fn exchange(request: ::http::request::Builder) -> Exchange {
         let config = HttpConfig {
             max_message_size: 100,
-            allowed_origins: vec!["https://a.example".to_string()],
+            allowed_origins: alloc::vec!["https://a.example".to_string()],
             duplicate_meta_connect_http_response_code: 503,
             ..HttpConfig::default()
         };
@@ -293,16 +306,16 @@ mod tests {
     fn texts_are_where_the_type_says() {
         let body = Bytes::from_static;
         let long = Bytes::from(b"x".repeat(101));
-        assert_eq!(json().texts(body(b"[1]")).unwrap(), ["[1]"]);
-        assert_eq!(json().texts(body(b"")).unwrap(), [""]);
-        assert_eq!(json().texts(body(b"message=[1]")).unwrap(), ["message=[1]"]);
-        assert_eq!(json().texts(body(b"\xff")).unwrap(), [&b"\xff"[..]]);
+        assert_eq!(json().texts(body(b"[1]")).unwrap()[..], ["[1]"]);
+        assert_eq!(json().texts(body(b"")).unwrap()[..], [""]);
+        assert_eq!(json().texts(body(b"message=[1]")).unwrap()[..], ["message=[1]"]);
+        assert_eq!(json().texts(body(b"\xff")).unwrap()[..], [&b"\xff"[..]]);
         assert_eq!(json().texts(long.clone()), Err(BodyError::TooLarge));
-        assert_eq!(form().texts(body(b"message=[1]&message={}")).unwrap(), ["[1]", "{}"]);
+        assert_eq!(form().texts(body(b"message=[1]&message={}")).unwrap()[..], ["[1]", "{}"]);
         assert_eq!(form().texts(body(b"[1]")), Err(BodyError::NoMessage));
         assert_eq!(form().texts(long.clone()), Err(BodyError::TooLarge));
         let mut script = script();
-        assert_eq!(script.texts(long).unwrap(), ["[1]", "{}"]);
+        assert_eq!(script.texts(long).unwrap()[..], ["[1]", "{}"]);
         assert_eq!(script.texts(Bytes::new()), Err(BodyError::NoMessage));
         assert_eq!(BodyError::TooLarge.status(), 413);
         assert_eq!(BodyError::NoMessage.to_string(), "no `message` parameter");

@@ -49,5 +49,5 @@ mod media;
 mod plan;
 
 pub use config::{HttpConfig, SameSite};
-pub use exchange::{BodyError, Exchange};
+pub use exchange::{BodyError, BodyTexts, Exchange};
 pub use plan::{Mapper, Plan};

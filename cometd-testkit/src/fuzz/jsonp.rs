@@ -45,7 +45,7 @@ pub fn jsonp(bytes: &[u8]) {
     // There is no body to be read, so what is given as one is not looked at.
     let texts = exchange.texts(Bytes::copy_from_slice(bytes)).expect("there are messages");
     let query = head.uri.query().unwrap_or_default();
-    assert_eq!(texts, super::form::values(query.as_bytes(), "message"));
+    assert_eq!(texts[..], super::form::values(query.as_bytes(), "message"));
     let names = super::form::values(query.as_bytes(), &setup.config.callback_parameter);
     let name = names.first().expect("a callback");
 

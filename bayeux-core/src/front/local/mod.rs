@@ -82,7 +82,7 @@ impl Bayeux {
 
     async fn shake_hands(&self, ext: Option<Json>) -> Result<LocalSession, Error> {
         let head = ::http::Request::new(()).into_parts().0;
-        let context = Arc::new(Context::new(head, Transport::Local));
+        let context = Arc::new(Context::new(head, Transport::Local, None));
         let info = LinkInfo::new(Transport::Local);
         let link = self.turn_with(|state, after| {
             let link = state.open_socket_mailbox(context);
