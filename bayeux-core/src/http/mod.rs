@@ -33,7 +33,7 @@
 //!     .into_parts();
 //! let Plan::Exchange(mut exchange) = mapper.plan(&head) else { panic!("POST is served") };
 //! let texts = exchange.texts(body)?;
-//! assert_eq!(texts, [r#"[{"channel":"/meta/handshake"}]"#]);
+//! assert_eq!(texts[..], [r#"[{"channel":"/meta/handshake"}]"#]);
 //! let response = exchange.respond(Bytes::from_static(b"[]"), None);
 //! assert_eq!(response.headers()["Content-Type"], "application/json;charset=UTF-8");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
