@@ -71,6 +71,7 @@ def both(*command):
 
 SERVERS = {
     LIMIT: Server({each: [str(BINARIES / f"limit-{each}")] for each in TRANSPORTS}, "limits"),
+    "limit-smol": Server({LONG_POLLING: [str(BINARIES / "limit-long-polling-smol")]}, "limits"),
     "cometd-hyper": Server(both(BINARIES / "testbed-hyper", *TESTBED), "hyper"),
     "cometd-smol": Server(both(BINARIES / "testbed-smol", *TESTBED), "smol"),
     "cometd-java": Server(both("java", "-cp", JAVA_CLASSES, "CometD"), "java"),
@@ -107,8 +108,8 @@ def build_load():
 
 def build_limits():
     cargo("--manifest-path", str(HERE / "limits" / "Cargo.toml"))
-    for transport in TRANSPORTS:
-        keep(f"limit-{transport}", f"limit-{transport}")
+    for limit in [*TRANSPORTS, "long-polling-smol"]:
+        keep(f"limit-{limit}", f"limit-{limit}")
 
 
 def build_testbed(adapter):

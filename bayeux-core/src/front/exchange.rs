@@ -12,6 +12,7 @@ use ::http::{Response, StatusCode, request};
 use bytes::Bytes;
 
 use super::mailbox::Shaped;
+use super::state::{After, State};
 use super::{Bayeux, Context};
 use crate::codec::{self, Encoding};
 use crate::http::{Exchange, Plan};
@@ -142,10 +143,16 @@ impl Link {
     /// Waits for the answer.
     fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Shaped, Refusal>> {
         let Self { bayeux, id, .. } = self;
-        let answer =
-            ready!(bayeux.turn_at_the_bottom(|state, after| {
-                state.collect(bayeux, *id, cx.waker(), after)
-            }));
+        let answer = loop {
+            let answered = bayeux.lock().is_answered(*id, cx.waker());
+            if let Err(_replaced) = answered {
+                return Poll::Pending;
+            }
+            let collect = |state: &mut State, after: &mut After| state.collect(bayeux, *id, after);
+            if let Some(answer) = bayeux.turn_at_the_bottom(collect) {
+                break answer;
+            }
+        };
         self.state = if answer.is_ok() { LinkState::Answered } else { LinkState::Refused };
         Poll::Ready(answer)
     }

@@ -6,7 +6,7 @@
 
 use alloc::sync::Arc;
 use core::mem;
-use core::task::{Poll, Waker};
+use core::task::Waker;
 
 use slotmap::{Key, KeyData, SlotMap};
 
@@ -123,26 +123,33 @@ impl State {
         self.mailboxes.len()
     }
 
-    /// The answer to an exchange, once; if there is none yet, `waker` is woken when there is.
+    /// Whether there is an answer to an exchange; if there is none yet, `waker` is woken when there is. The
+    /// one that was there before is given back, to be dropped when the lock is released.
+    ///
+    /// HTTP asks often.
+    pub(super) fn is_answered(&mut self, link: LinkId, waker: &Waker) -> Result<(), Option<Waker>> {
+        match self.mailboxes.get_mut(link) {
+            None => Err(None),
+            Some(mailbox) if mailbox.notes == Notes::default() => {
+                mailbox.waiting = true;
+                Err(register(&mut mailbox.waker, waker))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The answer to an exchange, once.
     pub(super) fn collect(
         &mut self,
         bayeux: &Bayeux,
         link: LinkId,
-        waker: &Waker,
         after: &mut After,
-    ) -> Poll<Result<Shaped, Refusal>> {
-        let Some(mailbox) = self.mailboxes.get_mut(link) else { return Poll::Pending };
-        let Notes { due, refusal, .. } = mem::take(&mut mailbox.notes);
+    ) -> Option<Result<Shaped, Refusal>> {
+        let Notes { due, refusal, .. } = mem::take(&mut self.mailboxes.get_mut(link)?.notes);
         if let Some(refusal) = refusal {
-            return Poll::Ready(Err(refusal));
+            return Some(Err(refusal));
         }
-        if due {
-            if let Some(shaped) = self.collect_parcel(bayeux, link, after) {
-                return Poll::Ready(Ok(shaped));
-            }
-        }
-        self.wait(link, waker, after);
-        Poll::Pending
+        if due { self.collect_parcel(bayeux, link, after).map(Ok) } else { None }
     }
 
     /// What the machine wants of a socket.

@@ -136,7 +136,8 @@ impl Leftovers {
         values: impl IntoIterator<Item = T>,
         leftover: impl Fn(T) -> Leftover,
     ) {
-        self.0.extend(values.into_iter().map(leftover));
+        // One or none, nearly always.
+        values.into_iter().for_each(|value| self.0.push(leftover(value)));
     }
 
     pub(super) fn is_empty(&self) -> bool {

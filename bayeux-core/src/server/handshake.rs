@@ -41,7 +41,7 @@ impl Server {
                     Question::Handshake(AskHandshake { ticket: Ticket::new(number), link, ext })
                 });
                 if asked {
-                    Step::Wait(message, Stage::Handshake)
+                    Step::wait(message, Stage::Handshake)
                 } else {
                     // Overload passes; the client may try again, but not at once.
                     let advice =

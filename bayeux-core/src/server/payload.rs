@@ -42,8 +42,8 @@ pub(super) struct Payload {
     /// The session of the first message that has one; the others must belong to the same.
     pub(super) session: Option<SessionKey>,
     replies: Vec<Reply>,
-    /// The message that waits for the application.
-    parked: Option<Parked>,
+    /// The message that waits for the application. Most payloads never have one.
+    parked: Option<Box<Parked>>,
     /// Whether a batch of the session is open for the sake of this payload.
     in_batch: bool,
     /// Whether the client is gone. What was accepted is still processed.
@@ -65,7 +65,7 @@ pub(super) struct Payload {
     pub(super) counted: bool,
 }
 
-struct Parked {
+pub(super) struct Parked {
     message: InProgress,
     stage: Stage,
 }
@@ -103,12 +103,19 @@ pub(super) enum Stage {
 pub(super) enum Step {
     /// Answered.
     Done(Reply),
-    /// Waiting for the application at this stage.
-    Wait(InProgress, Stage),
+    /// Waiting for the application.
+    Wait(Box<Parked>),
     /// A connect that is held.
     Hold(HeldConnect),
     /// A connect on its own that a newer one has overtaken.
     Overtaken,
+}
+
+impl Step {
+    /// The message waits for the application at this stage.
+    pub(super) fn wait(message: InProgress, stage: Stage) -> Self {
+        Self::Wait(Parked { message, stage }.into())
+    }
 }
 
 impl Server {
@@ -191,7 +198,8 @@ impl Server {
     pub(super) fn resume_payload(&mut self, link: LinkId, decision: Decision) {
         let unparked = self.links.get_mut(&link).and_then(|it| it.unpark());
         let Some(mut payload) = unparked else { return };
-        let Some(Parked { message, stage }) = payload.parked.take() else { return };
+        let Some(parked) = payload.parked.take() else { return };
+        let Parked { message, stage } = *parked;
         let step = self.decide(&mut payload, message, stage, decision);
         self.walk(*payload, Some(step));
     }
@@ -207,8 +215,8 @@ impl Server {
                     }
                     payload.replies.push(reply);
                 }
-                Some(Step::Wait(message, stage)) => {
-                    payload.parked = Some(Parked { message, stage });
+                Some(Step::Wait(parked)) => {
+                    payload.parked = Some(parked);
                     if let Some(link) = self.links.get_mut(&payload.link) {
                         link.park(payload);
                     }
@@ -348,7 +356,7 @@ impl Server {
             Question::Extend(AskExtend { ticket, link, session, id, request })
         });
         if asked {
-            Step::Wait(message, Stage::Extend)
+            Step::wait(message, Stage::Extend)
         } else {
             Step::Done(deleted(message.reply, Some(BUSY)))
         }
@@ -489,7 +497,7 @@ impl Server {
             Question::Listen(AskListen { ticket, link, session, message: seen, channels })
         });
         if asked {
-            Step::Wait(message, stage)
+            Step::wait(message, stage)
         } else {
             Step::Done(deleted(message.reply, Some(BUSY)))
         }

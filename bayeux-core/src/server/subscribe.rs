@@ -243,7 +243,7 @@ fn nth(message: &InProgress, at: usize) -> Result<Option<&Pattern>, BayeuxError>
 /// Parks a message whose question was asked; denies one whose question was one too many.
 pub(super) fn wait_or_deny(asked: bool, message: InProgress, stage: Stage) -> Step {
     if asked {
-        Step::Wait(message, stage)
+        Step::wait(message, stage)
     } else {
         Step::Done(denied(message.reply, stage, Denial::because(BUSY)))
     }

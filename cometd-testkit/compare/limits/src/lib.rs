@@ -3,19 +3,20 @@
 //! Nothing is checked that a well-behaved client does not need checked: no names of channels, no limits, no sessions
 //! that expire, no wildcards.
 
+pub mod hub;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::env;
 use std::error::Error;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
 
 pub const CONNECT: &str = "/meta/connect";
 /// For how long a connect is held. The advice in [`accepted`] says the same.
@@ -205,13 +206,14 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Errors
 ///
 /// Fails if the command line is not `--listen ADDRESS:PORT`, or nothing can listen there.
-pub async fn listen() -> Result<TcpListener, Failure> {
+pub fn listen() -> Result<TcpListener, Failure> {
     let words: Vec<String> = env::args().skip(1).collect();
     let [option, address] = &words[..] else { return Err("it takes --listen ADDRESS:PORT".into()) };
     if option != "--listen" {
         return Err(format!("it knows no {option}").into());
     }
-    let listener = TcpListener::bind(address.parse::<SocketAddr>()?).await?;
+    let listener = TcpListener::bind(address.parse::<SocketAddr>()?)?;
+    listener.set_nonblocking(true)?;
     println!("listening on http://{}/cometd", listener.local_addr()?);
     std::io::stdout().flush()?;
     Ok(listener)

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use cometd_limits::{CONNECT, Channels, Failure, Message, Queue, TIMEOUT};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::FrameHeader;
@@ -23,7 +23,7 @@ const READ: usize = 4096;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let listener = cometd_limits::listen().await?;
+    let listener = TcpListener::from_std(cometd_limits::listen()?)?;
     let channels = Arc::new(Channels::default());
     for number in 1.. {
         let (stream, _) = listener.accept().await?;
