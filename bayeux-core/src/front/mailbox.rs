@@ -1,8 +1,8 @@
 //! [`Mailboxes`]: what the machine wants of each link, and who is woken about it.
 //!
-//! A mailbox holds a note that there is an answer, not the answer: whoever writes to the link looks that up
-//! when it comes to it ([`Server::collect`](crate::Server::collect)). Until then what a session is owed is
-//! in one place, and what comes meanwhile leaves together.
+//! A mailbox holds a note that there is an answer, not the answer: whoever writes to the link collects it when it
+//! comes to that ([`Server::collect`](crate::Server::collect)). Until then what a session is owed is in one
+//! place, its queue, and what comes meanwhile leaves together.
 
 use alloc::sync::Arc;
 use core::mem;

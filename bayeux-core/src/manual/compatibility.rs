@@ -117,6 +117,7 @@
 //! | how a listener changes a message | it changes the message | it changes the message | `Flow::Replace` with other data; the channel and `ext` stay | messages are encoded once and shared | `b123_b206_a_wildcard_listener_changes_the_data_for_everybody` |
 //! | lazy timeout | that of the message's own channel | no lazy messages | that of the most specific channel or wildcard that has one | settings of a wildcard are for the channels below it | `b149_the_most_specific_channel_that_has_a_lazy_timeout_decides` |
 //! | `broadcast_to_publisher` of a channel | that of the channel or wildcard that is subscribed to | always | that of the channel, else of the nearest wildcard above it | the same | `b130_a_publisher_does_not_hear_itself_where_that_is_switched_off` |
+//! | two deliveries in a row while a connect is held | one response if the second one is quick enough | two responses, unless they are batched | one response, if the first one is not written yet | what a client is owed is made up when it is written | `c27_what_is_delivered_before_the_response_is_written_leaves_with_it` |
 //! | delivering to a session that is gone | reports `false` | reports success | `Error::SessionGone` | | `b076_nothing_is_delivered_to_a_removed_session` |
 //! | an event left behind by a bad payload | - | a batch stays open, and nothing wakes the connect any more | every batch ends with its payload | | `c48_invalid_names_and_types_are_answered_and_the_payload_goes_on` |
 //!
