@@ -143,6 +143,11 @@ impl Place {
         self.server.stage() >= Stage::Ending
     }
 
+    /// The same for whoever asks often.
+    pub(super) fn ending(&self) -> Ending {
+        Ending(Arc::clone(&self.server))
+    }
+
     /// How many requests there have been. The other methods have the same thread, mostly, and no
     /// other data hangs on these numbers.
     pub(super) fn begun(&self) -> usize {
@@ -174,6 +179,15 @@ impl Place {
         drop(state);
         let (server, place) = (Arc::clone(&self.server), Arc::clone(self));
         Watcher { server, key, heard: Stage::Serving, waker: None, _place: place }
+    }
+}
+
+/// Says whether the server's end has come, and touches nothing of a connection for that.
+pub(super) struct Ending(Arc<Shared>);
+
+impl Ending {
+    pub(super) fn has_come(&self) -> bool {
+        self.0.stage() >= Stage::Ending
     }
 }
 

@@ -8,8 +8,8 @@
 //! needed; this one is given back when it is empty, so an idle socket has none. And since it clears
 //! whatever it reads into, for each attempt, the reading is done here, too ([`Inlet`]).
 //!
-//! Texts go into that buffer as frames; the answers to pings and to closings go into tungstenite's
-//! own. Neither may be written in the middle of the other, so what is begun is finished first, and
+//! Texts go into that buffer as frames, but for one that is alone and that the connection takes at once; the
+//! answers to pings and to closings go into tungstenite's own. Neither may be written in the middle of the other, so what is begun is finished first, and
 //! answers go before texts that are not begun. And nothing is read while an answer is owed: a peer
 //! that does not take its pongs is not asked for more pings.
 
@@ -26,7 +26,7 @@ use hyper::upgrade::Upgraded;
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tungstenite::protocol::frame::{CloseFrame, Frame, Utf8Bytes};
+use tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader, Utf8Bytes};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::inlet::{self, Inlet};
@@ -256,7 +256,8 @@ impl Frames for Wire {
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.buffered() < WRITE_BUFFER {
+        // What is out already is kept until the rest is.
+        if self.buffered() + self.written < WRITE_BUFFER {
             return Poll::Ready(Ok(()));
         }
         let poll = self.poll_write_out(cx);
@@ -296,7 +297,10 @@ impl Frames for Wire {
     }
 
     fn buffered(&self) -> usize {
-        let only = self.only.as_ref().map_or(0, |text| text_frame(text.clone()).len());
+        let only = self
+            .only
+            .as_ref()
+            .map_or(0, |text| text.len() + FrameHeader::default().len(text.len() as u64));
         only + self.out.len() - self.written
     }
 

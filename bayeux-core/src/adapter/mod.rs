@@ -37,6 +37,7 @@ mod options;
 mod os;
 mod read;
 mod serve;
+mod served;
 mod service;
 mod serving;
 mod signal;

@@ -23,6 +23,7 @@ use super::idle::Idle;
 use super::io::{Protocol, Stream};
 use super::listener::Listener;
 use super::options::ServeOptions;
+use super::served::{Served, failed};
 use super::service::{CometdLayer, MountedBody, MountedService, ask};
 use super::serving::Serving;
 use super::site::Site;
@@ -149,10 +150,6 @@ const HTTP2_STREAMS: u32 = 100;
 /// As good as for ever.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// How long a connection that is asked to end may do nothing: a request that was on its way then is
-/// answered, half of one is not waited for.
-const GRACE: Duration = Duration::from_secs(1);
-
 /// What all connections of a server have in common.
 struct Hosting {
     bayeux: Bayeux,
@@ -179,7 +176,7 @@ impl Hosting {
         Self { bayeux, http1, http2, options }
     }
 
-    /// One connection, to its end.
+    /// Opens one connection, and has it served by a task of its own.
     async fn connection<I, S>(
         self: Arc<Self>,
         opening: impl Future<Output = io::Result<I>> + Send + 'static,
@@ -190,29 +187,28 @@ impl Hosting {
     {
         let (accepted, peer, place) = (self.bayeux.now(), service.peer, Arc::clone(&service.place));
         let begun = within(&self.bayeux, self.options.head_timeout, self.begin(opening, &place));
-        // In a box of its own, so that what it takes to open a connection is not kept for all of
-        // the time that it is open.
-        let (stream, protocol) = match Box::pin(begun).await {
+        let (stream, protocol) = match begun.await {
             Some(Ok(Some(begun))) => begun,
             // It was not begun in time, or the server has ended.
             None | Some(Ok(None)) => return,
             Some(Err(error)) => return failed(peer, &error),
         };
         let idle = Idle::new(&self.bayeux, &place, accepted, self.options.head_timeout);
-        let ended = match protocol {
+        match protocol {
             Protocol::Http1 => {
                 let connection = self.http1.serve_connection(stream, service).with_upgrades();
-                let end = http1::UpgradeableConnection::graceful_shutdown;
-                served(Box::pin(connection), end, &place, idle).await
+                let end =
+                    |it: &mut _| http1::UpgradeableConnection::graceful_shutdown(Pin::new(it));
+                let served = Served::new(connection, end, &place, idle, peer);
+                self.bayeux.spawn(hosted(&place, served));
             }
             Protocol::Http2 => {
-                let connection = self.http2.serve_connection(stream, service);
-                let end = http2::Connection::graceful_shutdown;
-                served(Box::pin(connection), end, &place, idle).await
+                let connection = Box::pin(self.http2.serve_connection(stream, service));
+                let end =
+                    |it: &mut Pin<Box<http2::Connection<_, _, _>>>| it.as_mut().graceful_shutdown();
+                let served = Served::new(connection, end, &place, idle, peer);
+                self.bayeux.spawn(hosted(&place, served));
             }
-        };
-        if let Err(error) = ended {
-            failed(peer, &error);
         }
     }
 
@@ -237,46 +233,6 @@ impl Hosting {
             beginning.as_mut().poll(cx).map_ok(Some)
         })
         .await
-    }
-}
-
-/// Serves a connection to its end, which it is asked for when the server's has come, or when it has
-/// had nothing to do for too long. If it still has nothing to do a little later, it ends so.
-async fn served<C: Future<Output = hyper::Result<()>>>(
-    mut connection: Pin<Box<C>>,
-    shutdown: fn(Pin<&mut C>),
-    place: &Place,
-    mut idle: Idle,
-) -> hyper::Result<()> {
-    let mut asked = false;
-    poll_fn(|cx| {
-        loop {
-            if !asked && place.is_ending() {
-                asked = true;
-                shutdown(connection.as_mut());
-                idle.restart(GRACE);
-            }
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
-            }
-            match idle.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) if asked => return Poll::Ready(Ok(())),
-                Poll::Ready(()) => {
-                    asked = true;
-                    shutdown(connection.as_mut());
-                    idle.restart(GRACE);
-                }
-            }
-        }
-    })
-    .await
-}
-
-fn failed(peer: Option<SocketAddr>, error: &dyn core::error::Error) {
-    match peer {
-        Some(peer) => tracing::debug!(target: "bayeux", "connection from {peer}: {error}"),
-        None => tracing::debug!(target: "bayeux", "connection: {error}"),
     }
 }
 

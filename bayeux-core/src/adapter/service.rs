@@ -20,8 +20,9 @@ use tower_service::Service;
 use super::body::CometdBody;
 use super::serving::Serving;
 use super::upgrade::{Connection, mark, upgrade};
-use crate::front::{Bayeux, Context as RequestContext, PeerAddr};
+use crate::front::{Bayeux, Context as RequestContext};
 use crate::http::Plan;
+use crate::transport::Transport;
 
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn core::error::Error + Send + Sync>;
@@ -71,10 +72,8 @@ impl CometdService {
                 Serving::read(self, context, exchange, body)
             }
             Plan::Upgrade(accepted) => {
-                if let Some(peer) = peer {
-                    head.extensions.insert(PeerAddr(peer));
-                }
-                Serving::answered(upgrade(self.bayeux.clone(), head, connection, accepted))
+                let context = RequestContext::new(head, Transport::WebSocket, peer);
+                Serving::answered(upgrade(self.bayeux.clone(), context, connection, accepted))
             }
             // A client that asks first has not sent its body, and shall not be told to.
             Plan::Answer(response)

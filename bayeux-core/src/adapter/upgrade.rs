@@ -14,7 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use super::connections::{Busy, Place};
 use super::frames::Wire;
 use super::hosted::{contained, hosted};
-use crate::front::{Bayeux, Socket};
+use crate::front::{Bayeux, Context as RequestContext, Socket};
 use crate::ws::{ExtendedConnect, Upgrade};
 
 /// What a request has of its connection. Nobody but an upgrade may keep that: a head is kept for as
@@ -43,7 +43,7 @@ pub(super) fn mark(head: &mut request::Parts) {
 /// Starts to serve a WebSocket, as soon as the answer is out.
 pub(super) fn upgrade(
     bayeux: Bayeux,
-    head: request::Parts,
+    context: RequestContext,
     connection: Connection,
     upgrade: Upgrade,
 ) -> Response<Bytes> {
@@ -63,7 +63,7 @@ pub(super) fn upgrade(
         match on_upgrade.await {
             Ok(io) => {
                 let wire = Wire::new(io, bayeux.clone(), max_message_size);
-                let socket = Serving { socket: bayeux.socket(head, wire), _busy: busy };
+                let socket = Serving { socket: bayeux.socket_in(context, wire), _busy: busy };
                 run(&bayeux, socket_place.as_ref(), socket);
             }
             Err(error) => {

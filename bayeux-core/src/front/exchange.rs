@@ -149,7 +149,7 @@ impl Link {
                 return Poll::Pending;
             }
             let collect = |state: &mut State, after: &mut After| state.collect(bayeux, *id, after);
-            if let Some(answer) = bayeux.turn_at_the_bottom(collect) {
+            if let Some(answer) = bayeux.turn_with(collect) {
                 break answer;
             }
         };

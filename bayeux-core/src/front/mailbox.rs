@@ -205,7 +205,7 @@ impl State {
         link: LinkId,
         after: &mut After,
     ) -> Option<Shaped> {
-        let parcel = self.server.collect(link);
+        let parcel = self.server.collect(bayeux.now(), link);
         let shaped = parcel.map(|parcel| {
             self.notes.spans.note_parcel(&parcel, &mut after.log);
             let passage = self.passage(bayeux, parcel.session);

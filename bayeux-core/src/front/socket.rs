@@ -102,7 +102,12 @@ impl Bayeux {
     /// is lost: the session lives on until its deadline, and what was not written is delivered to
     /// whichever connection its client comes back with.
     pub fn socket<F: Frames>(&self, head: request::Parts, frames: F) -> Socket<F> {
-        let context = Arc::new(Context::new(head, Transport::WebSocket, None).detached());
+        self.socket_in(Context::new(head, Transport::WebSocket, None), frames)
+    }
+
+    /// The same with what handlers see of the request.
+    pub(crate) fn socket_in<F: Frames>(&self, context: Context, frames: F) -> Socket<F> {
+        let context = Arc::new(context.detached());
         let info = LinkInfo::new(Transport::WebSocket);
         let link = self.turn_with(|state, after| {
             let link = state.open_socket_mailbox(context);

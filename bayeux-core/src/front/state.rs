@@ -120,7 +120,6 @@ pub(super) enum Leftover {
     Hook(DequeueHook),
     Listener(AnyListener),
     NewSession(NewSession),
-    Passage(Arc<Passage>),
     RemovedHandler(RemovedHandler),
     Shaping(Box<Shaping>),
     Waker(Waker),

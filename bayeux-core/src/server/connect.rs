@@ -181,7 +181,7 @@ impl Server {
         };
         let reply = self.connect_reply(key, connect.into_reply());
         let owner = self.session_id(key);
-        let counted = self.owe_answer(Some(key), owner);
+        let counted = self.owe_answer(key);
         let mut answering = Answering {
             session: Some(key),
             replies: alloc::vec![reply],

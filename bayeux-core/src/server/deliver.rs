@@ -9,7 +9,7 @@ use super::timers::TimerKey;
 use super::{Event, RemovedReason, ResumeCause, Server};
 use crate::channel::Overflow;
 use crate::id::LinkId;
-use crate::message::{AckReply, Events, Message, Parcel, Reply, Verb};
+use crate::message::{AckReply, Advice, Events, Message, Parcel, Reconnect, Reply, Verb};
 use crate::time::Time;
 
 /// How one message is to be queued.
@@ -158,7 +158,10 @@ impl Server {
         if session.lazy <= at {
             return;
         }
-        self.timers.disarm(core::mem::replace(&mut session.lazy, at), TimerKey::Lazy(key));
+        let armed = core::mem::replace(&mut session.lazy, at);
+        if armed < Time::FAR_FUTURE {
+            self.timers.disarm(armed, TimerKey::Lazy(key));
+        }
         self.timers.arm(at, TimerKey::Lazy(key));
     }
 
@@ -300,6 +303,12 @@ impl Server {
             }
         }
         if farewell {
+            // A connect that was to be answered before the session was ended says so, too.
+            for reply in replies.iter_mut() {
+                if reply.answers(Verb::Connect) && reply.is_successful() {
+                    reply.details_mut().advice = Some(Advice::reconnect(Reconnect::None));
+                }
+            }
             self.forget(key);
             return (events, None);
         }

@@ -79,9 +79,11 @@ impl Server {
             RemovedReason::DisconnectedByServer | RemovedReason::Inactive => !answered,
             // A connect of this session is being decided about: it is to learn that the session
             // was ended on purpose.
-            RemovedReason::Disconnected => {
-                self.sessions.get(key).is_some_and(|session| session.questions > 0)
-            }
+            RemovedReason::Disconnected => self.sessions.get(key).is_some_and(|session| {
+                // Or one is answered, and takes what is left. (The disconnect itself is owed an answer.)
+                let leaves = session.answers > 1 && session.queue.is_urgent();
+                session.questions > 0 || leaves
+            }),
             RemovedReason::Expired | RemovedReason::Overflowed => false,
         };
         if waits_for_client {

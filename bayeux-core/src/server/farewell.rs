@@ -41,32 +41,25 @@ impl Server {
         if payload.owner != Some(owner) {
             self.disown(payload);
             payload.owner = Some(owner);
-            payload.counted = self.owe_answer(Some(key), payload.owner);
+            payload.counted = self.owe_answer(key);
         }
     }
 
     /// There is no reply to the payload.
-    pub(super) fn disown(&mut self, payload: &Payload) {
-        if payload.counted {
+    pub(super) fn disown(&mut self, payload: &mut Payload) {
+        if core::mem::take(&mut payload.counted) {
             self.settle_answer(payload.session, payload.owner);
         }
     }
 
-    /// A reply to this session's client is on its way from here on. Whether that is counted: of a
-    /// session that was forgotten before it is not.
-    pub(super) fn owe_answer(&mut self, key: Option<SessionKey>, owner: Option<SessionId>) -> bool {
-        let Some(owner) = owner else { return false };
-        if let Some(session) = self.owner(key, owner) {
-            // As many requests of one session at a time are none of a client's; no harm is done if one
-            // is not counted.
-            let answers = session.answers.checked_add(1);
-            session.answers = answers.unwrap_or(session.answers);
-            return answers.is_some();
-        }
-        let left = self.farewells.get_mut(&owner);
-        let counted = left.is_some();
-        left.into_iter().for_each(|left| *left += 1);
-        counted
+    /// A reply to this session's client is on its way from here on. Whether that is counted.
+    pub(super) fn owe_answer(&mut self, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        // As many requests of one session at a time are none of a client's; no harm is done if one is
+        // not counted.
+        let answers = session.answers.checked_add(1);
+        session.answers = answers.unwrap_or(session.answers);
+        answers.is_some()
     }
 
     /// A reply that was counted has left, or will never leave.

@@ -58,7 +58,7 @@ pub(super) enum LinkState {
     Working(Box<Payload>),
     /// The payload was a connect that is held.
     Held { session: SessionKey, connect: HeldConnect },
-    /// There is an answer, which leaves when the driver polls.
+    /// There is an answer, which leaves when it is collected.
     Answering(Box<Answering>),
     /// The link is a WebSocket, which goes through the above again and again.
     Socket(Box<Socket>),
@@ -144,7 +144,7 @@ impl Link {
     }
 }
 
-/// An answer that waits for the driver to poll. Events are added only then, so that whatever is
+/// An answer that waits to be collected. Events are added only then, so that whatever is
 /// queued until that moment leaves with it.
 #[derive(Default)]
 pub(super) struct Answering {

@@ -105,7 +105,7 @@ pub struct Server {
     outbox: VecDeque<Due>,
     /// Set while the server prepares for its end: how far returning clients are spread.
     draining: Option<Duration>,
-    /// Sessions that are gone, and how much of them is still on its way out.
+    /// Sessions that are gone, or about to go, and how much of them is still on its way out.
     farewells: BTreeMap<SessionId, u32>,
     /// The number of the latest fan-out; sessions remember which one reached them last.
     fan_outs: u64,
@@ -200,7 +200,7 @@ impl Server {
             match self.poll_due()? {
                 Due::Output(output) => return Some(output),
                 Due::Answer(link) => {
-                    if let Some(parcel) = self.collect(link) {
+                    if let Some(parcel) = self.collect(self.now, link) {
                         return Some(Output::Send { link, parcel });
                     }
                 }
@@ -222,9 +222,10 @@ impl Server {
     /// closed since. As after [`Output::Send`], what becomes of it is to be said with
     /// [`Input::Sent`]. There may be outputs afterwards.
     ///
-    /// While a link is named and not collected, what it is owed stays with its session: closing the
-    /// link loses no event.
-    pub fn collect(&mut self, link: LinkId) -> Option<Parcel> {
+    /// While a link is named and not collected, the events of a session that is there stay in its queue:
+    /// closing the link loses none of them.
+    pub fn collect(&mut self, now: Time, link: LinkId) -> Option<Parcel> {
+        self.now = self.now.max(now);
         self.dispatch(link)
     }
 

@@ -41,8 +41,8 @@ pub enum Output {
     /// The question met its deadline, and what it was about was denied or deleted. Nobody waits for
     /// the answer any more: whoever thinks about it may be stopped.
     Withdraw(QuestionId),
-    /// Nothing is left of the session: it was removed before, and its last events have left, or
-    /// cannot any more. What is remembered about it may be forgotten.
+    /// Nothing is left of the session: it was removed before, and its last events and replies have left,
+    /// or cannot any more. What is remembered about it may be forgotten.
     Forget {
         /// The session.
         session: SessionId,

@@ -223,11 +223,11 @@ impl Server {
                     return;
                 }
                 Some(Step::Hold(connect)) => {
-                    self.disown(&payload);
+                    self.disown(&mut payload);
                     return self.hold(&payload, connect);
                 }
                 Some(Step::Overtaken) => {
-                    self.disown(&payload);
+                    self.disown(&mut payload);
                     self.stats.superseded_connects += 1;
                     if payload.closed {
                         self.links.remove(&payload.link);

@@ -41,12 +41,12 @@ pub(super) struct Socket {
     intake: Intake,
     /// The connect of the session that is held here.
     held: Option<HeldConnect>,
-    /// What is owed besides events, until the driver polls and the parcel before it is out: one
+    /// What is owed besides events, until it is collected, when the parcel before it is out: one
     /// answer for each session, since the application may have an eye on the parcels of one.
     owed: Vec<Answering>,
     /// The parcel that was handed over, until it is known what became of it.
     sent: Option<Sent>,
-    /// Whether the socket stands in the outbox.
+    /// Whether the socket stands in the outbox, or was named and has not been collected.
     due: bool,
     /// Why the socket is closed as soon as it owes nothing, if it is.
     ending: Option<Refusal>,
@@ -229,7 +229,7 @@ impl Server {
         }
     }
 
-    /// Sees to it that the socket is written to as soon as the driver polls.
+    /// Sees to it that the driver writes to the socket.
     pub(super) fn push(&mut self, link: LinkId) {
         let Some(socket) = self.socket(link) else { return };
         if !socket.due && socket.sent.is_none() {
@@ -247,11 +247,12 @@ impl Server {
                 owed.timestamp |= answering.timestamp;
                 owed.replies.extend(answering.replies);
                 owed.last_events.append(answering.last_events);
-                if !answering.counted || !core::mem::replace(&mut owed.counted, true) {
-                    return self.push(link);
+                let both = owed.counted && answering.counted;
+                owed.counted |= answering.counted;
+                if both {
+                    // They are one from here on.
+                    self.settle_answer(answering.session, answering.owner);
                 }
-                // They are one from here on.
-                self.settle_answer(answering.session, answering.owner);
             }
             _ => {
                 socket.owed.reserve_exact(1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    AskListen, AskPublish, Command, Config, Decoder, Encoding, Entropy, Event, Input, LinkId,
+    AskListen, AskPublish, Command, Config, Decoder, Due, Encoding, Entropy, Event, Input, LinkId,
     LinkInfo, Message, Output, Pattern, Question, Refusal, Rules, Server, SessionId, Time,
     Transport, WallTime, encode,
 };
@@ -29,6 +29,9 @@ pub(crate) struct Bench {
     links: u64,
     /// Outputs that were not asked for yet.
     seen: Vec<Output>,
+    /// Whether links that have an answer are only named until they are collected.
+    pub(crate) late: bool,
+    pub(crate) named: Vec<LinkId>,
 }
 
 /// A session with the browser that it belongs to.
@@ -60,7 +63,16 @@ impl Bench {
         let decoder = Decoder::new(&config);
         let transports = config.allowed_transports.clone();
         let server = Server::new(config, Box::new(Counter(0)), Time::ZERO).unwrap();
-        Self { server, now: Time::ZERO, decoder, transports, links: 0, seen: Vec::new() }
+        Self {
+            server,
+            now: Time::ZERO,
+            decoder,
+            transports,
+            links: 0,
+            seen: Vec::new(),
+            late: false,
+            named: Vec::new(),
+        }
     }
 
     pub(crate) fn input(&mut self, input: Input) {
@@ -183,9 +195,24 @@ impl Bench {
     }
 
     pub(crate) fn drain(&mut self) {
-        while let Some(output) = self.server.poll_output() {
-            self.seen.push(output);
+        if !self.late {
+            self.seen.extend(std::iter::from_fn(|| self.server.poll_output()));
+            return;
         }
+        while let Some(due) = self.server.poll_due() {
+            match due {
+                Due::Output(output) => self.seen.push(output),
+                Due::Answer(link) => self.named.push(link),
+            }
+        }
+    }
+
+    /// Collects what a link is owed, which may be nothing any more.
+    pub(crate) fn collect(&mut self, link: LinkId) {
+        if let Some(parcel) = self.server.collect(self.now, link) {
+            self.seen.push(Output::Send { link, parcel });
+        }
+        self.drain();
     }
 
     /// The answer to a link, if it was sent; not yet confirmed.

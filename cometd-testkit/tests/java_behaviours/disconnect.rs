@@ -110,6 +110,28 @@ fn b094_to_b096_the_server_disconnects_after_its_last_deliveries() {
     }
 }
 
+/// Without a batch the delivery has the connect answered, and the end comes before that is written.
+#[test]
+fn b095_the_end_of_a_session_joins_a_response_that_is_not_written_yet() {
+    let world = World::new();
+    let peer = world.open();
+    let held = peer.hold();
+    let session = world.session(&peer);
+    session.deliver("/bye", "farewell").unwrap();
+    session.disconnect().unwrap();
+    let mut reply = connected();
+    reply["advice"] = json!({ "reconnect": "none" });
+    assert_eq!(
+        held.wait().json(),
+        json!([
+            { "channel": "/bye", "data": "farewell" },
+            { "channel": "/meta/disconnect", "successful": true },
+            reply,
+        ])
+    );
+    assert_eq!(world.bayeux.stats().sessions, 0);
+}
+
 /// A client that never comes back for its farewell leaves nothing behind.
 #[test]
 fn b094_a_farewell_that_nobody_takes_is_forgotten() {
