@@ -34,6 +34,21 @@ fn losing_the_connection_before_the_answer_is_taken_loses_nothing() {
     assert_eq!(data(&answer), [json!(1)]);
 }
 
+/// Events that travel with connects only are in nobody's hands between the publish and the answer.
+#[test]
+fn what_a_connect_is_about_to_take_survives_the_clients_disconnect() {
+    let mut bench = Bench::with(|config| config.meta_connect_deliver_only = true);
+    let visitor = bench.subscriber("/a");
+    let held = bench.hold(&visitor);
+    bench.publish("/a", json!(1));
+    let message = json!([{ "channel": "/meta/disconnect", "clientId": visitor.id }]);
+    let other = bench.post(Some(&visitor), &message);
+    assert_eq!(data(&bench.take(held)), [json!(1)]);
+    assert_eq!(bench.take(other)[0]["successful"], json!(true));
+    assert_eq!(bench.server.stats().events_lost, 0);
+    assert_eq!((bench.server.stats().sessions, bench.forgets(visitor.session())), (0, 1));
+}
+
 #[test]
 fn a_delivered_event_is_delivered_once() {
     let mut bench = Bench::new();
