@@ -144,7 +144,7 @@ impl Link {
     fn poll_answer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Shaped, Refusal>> {
         let Self { bayeux, id, .. } = self;
         let answer = loop {
-            let answered = bayeux.lock().is_answered(*id, cx.waker());
+            let answered = bayeux.lock().await_answer(*id, cx.waker());
             if let Err(_replaced) = answered {
                 return Poll::Pending;
             }

@@ -123,11 +123,15 @@ impl State {
         self.mailboxes.len()
     }
 
-    /// Whether there is an answer to an exchange; if there is none yet, `waker` is woken when there is. The
-    /// one that was there before is given back, to be dropped when the lock is released.
+    /// `Ok` if there is an answer to an exchange. If there is none yet, `waker` is woken when there is, and the
+    /// one that was there before is the error, to be dropped when the lock is released.
     ///
-    /// HTTP asks often.
-    pub(super) fn is_answered(&mut self, link: LinkId, waker: &Waker) -> Result<(), Option<Waker>> {
+    /// hyper polls a held request several times for each answer, so this costs as little as can be: no turn.
+    pub(super) fn await_answer(
+        &mut self,
+        link: LinkId,
+        waker: &Waker,
+    ) -> Result<(), Option<Waker>> {
         match self.mailboxes.get_mut(link) {
             None => Err(None),
             Some(mailbox) if mailbox.notes == Notes::default() => {

@@ -56,7 +56,7 @@ pub enum Output {
 /// What [`Server::poll_due`](super::Server::poll_due) says.
 #[derive(Debug)]
 pub enum Due {
-    /// Something to do.
+    /// Something to do; never [`Output::Send`], since parcels are collected.
     Output(Output),
     /// This link has an answer: [`Server::collect`](super::Server::collect) gives it.
     Answer(LinkId),
