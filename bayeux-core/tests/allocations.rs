@@ -74,5 +74,5 @@ fn a_subscriber_with_a_held_connect_is_small() {
 
 #[test]
 fn a_subscriber_on_a_socket_is_small() {
-    assert!(bytes(subscriber(Transport::WebSocket)) <= 860);
+    assert!(bytes(subscriber(Transport::WebSocket)) <= 870);
 }

@@ -53,13 +53,14 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// How many pieces of what nobody wants are read before others get their turn.
 const DISCARDED_AT_ONCE: usize = 64;
 
+/// In this order: what is looked at to write a text is together, since in a burst to many it is in no cache.
+#[repr(C)]
 pub(super) struct Wire {
-    io: Upgraded,
     inlet: Inlet,
     /// Whether tungstenite needs more than it has been given.
     hungry: bool,
-    bayeux: Bayeux,
-    context: WebSocketContext,
+    /// Whether tungstenite owes the peer an answer, or has begun to write one.
+    answering: bool,
     /// A text that is to be written before `out`, which is empty as long as this is there. Nearly always
     /// it is all that is written, and the connection takes it whole; then it is in no buffer of this socket's.
     only: Option<Bytes>,
@@ -67,9 +68,10 @@ pub(super) struct Wire {
     out: Vec<u8>,
     written: usize,
     taken: u64,
-    /// Whether tungstenite owes the peer an answer, or has begun to write one.
-    answering: bool,
+    io: Upgraded,
+    bayeux: Bayeux,
     closing: Option<Closing>,
+    context: WebSocketContext,
 }
 
 /// The end of a connection, within its time.

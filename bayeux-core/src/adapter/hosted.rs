@@ -7,25 +7,36 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::connections::{Place, Stage};
+use super::connections::{Place, Stage, Watcher};
 use crate::front::panic_message;
 
 /// A task of a connection: ends with `future`, or without it when connections are cut off.
 ///
 /// Neither of these is `async`, since an `async` function keeps room for its arguments and for what it
 /// makes of them: twice the size for as long as the task lives.
-pub(super) fn hosted(
-    place: &Arc<Place>,
-    future: impl Future<Output = ()> + Unpin + Send + 'static,
-) -> impl Future<Output = ()> + Send + 'static {
-    let (mut contained, mut watcher) = (Contained::new(future), place.watcher());
-    poll_fn(move |cx| match watcher.poll(cx) {
-        Stage::Serving | Stage::Ending => contained.poll(cx),
-        Stage::Cut => {
-            contained.end();
-            Poll::Ready(())
+pub(super) fn hosted<F: Future<Output = ()> + Unpin>(place: &Arc<Place>, future: F) -> Hosted<F> {
+    Hosted { watcher: place.watcher(), contained: Contained::new(future) }
+}
+
+// In this order: what is looked at each time is together.
+#[repr(C)]
+pub(super) struct Hosted<F> {
+    watcher: Watcher,
+    contained: Contained<F>,
+}
+
+impl<F: Future<Output = ()> + Unpin> Future for Hosted<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.watcher.poll(cx) {
+            Stage::Serving | Stage::Ending => self.contained.poll(cx),
+            Stage::Cut => {
+                self.contained.end();
+                Poll::Ready(())
+            }
         }
-    })
+    }
 }
 
 /// A task that no server waits for.

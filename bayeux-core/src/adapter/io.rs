@@ -26,21 +26,24 @@ pub(super) enum Protocol {
 }
 
 /// A connection. hyper has no time-out for what it writes; here it is.
+///
+/// In this order: what is looked at each time is together.
+#[repr(C)]
 pub(super) struct Stream<I> {
     io: I,
-    /// What was read to tell the protocols apart, and how much of it hyper has got.
-    first: [u8; PREFACE.len()],
+    given_up: bool,
     read: u8,
     given: u8,
     reads: u8,
+    /// Until when the peer may take nothing.
+    stalled: Option<Sleep>,
     /// What went wrong behind what was given.
     failed: Option<io::Error>,
+    /// What was read to tell the protocols apart; `read` bytes, of which hyper has got the first `given`.
+    first: [u8; PREFACE.len()],
     bayeux: Bayeux,
     place: Arc<Place>,
     write_timeout: Duration,
-    /// Until when the peer may take nothing.
-    stalled: Option<Sleep>,
-    given_up: bool,
 }
 
 impl<I: Read + Write + Unpin> Stream<I> {

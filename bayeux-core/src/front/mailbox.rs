@@ -153,35 +153,41 @@ impl State {
         if let Some(refusal) = refusal {
             return Some(Err(refusal));
         }
-        if due { self.collect_parcel(bayeux, link, after).map(Ok) } else { None }
+        let mut parcel = None;
+        if due {
+            self.collect_parcel(bayeux, link, &mut parcel, after);
+        }
+        parcel.map(Ok)
     }
 
-    /// What the machine wants of a socket.
+    /// What the machine wants of a socket, after some inputs about it.
     ///
-    /// What it is owed is collected before each of `inputs` is given to the machine, since that may be the
-    /// end of the link; and once more after them. If there is nothing, `waker` is woken when there is.
+    /// If there is nothing, `waker` is woken when there is. (`mail` is the caller's, since a parcel is
+    /// large enough that each hand it goes through counts.)
     pub(super) fn turn_socket(
         &mut self,
         bayeux: &Bayeux,
         link: LinkId,
         inputs: impl IntoIterator<Item = Input>,
         waker: &Waker,
+        mail: &mut Mail,
         after: &mut After,
-    ) -> Mail {
+    ) {
         if let Some(mailbox) = self.mailboxes.get_mut(link) {
             // What comes of this very turn wakes nobody: it is taken here.
             mailbox.waiting = false;
         }
-        let mut mail = Mail::default();
-        self.collect_mail(bayeux, link, &mut mail, after);
         for input in inputs {
+            if !matches!(input, Input::Sent { .. }) {
+                // The input may be the end of the link. (Before a parcel is out there is no other.)
+                self.collect_mail(bayeux, link, mail, after);
+            }
             self.turn(bayeux, bayeux.now(), input, after);
-            self.collect_mail(bayeux, link, &mut mail, after);
         }
+        self.collect_mail(bayeux, link, mail, after);
         if mail.is_empty() {
             self.wait(link, waker, after);
         }
-        mail
     }
 
     fn collect_mail(&mut self, bayeux: &Bayeux, link: LinkId, mail: &mut Mail, after: &mut After) {
@@ -195,9 +201,8 @@ impl State {
             mail.resumed |= notes.resumed;
             mail.ping |= notes.ping;
             if notes.due {
-                let shaped = self.collect_parcel(bayeux, link, after);
-                debug_assert!(mail.parcel.is_none() || shaped.is_none(), "one at a time");
-                mail.parcel = mail.parcel.take().or(shaped);
+                debug_assert!(mail.parcel.is_none(), "one at a time");
+                self.collect_parcel(bayeux, link, &mut mail.parcel, after);
             }
         }
     }
@@ -207,16 +212,15 @@ impl State {
         &mut self,
         bayeux: &Bayeux,
         link: LinkId,
+        into: &mut Option<Shaped>,
         after: &mut After,
-    ) -> Option<Shaped> {
-        let parcel = self.server.collect(bayeux.now(), link);
-        let shaped = parcel.map(|parcel| {
+    ) {
+        if let Some(parcel) = self.server.collect(bayeux.now(), link) {
             self.notes.spans.note_parcel(&parcel, &mut after.log);
             let passage = self.passage(bayeux, parcel.session);
-            (parcel, passage)
-        });
+            *into = Some((parcel, passage));
+        }
         self.drain(bayeux, after);
-        shaped
     }
 
     /// Sees to it that `waker` is woken when there is something in a mailbox.

@@ -11,6 +11,7 @@
 //! has accepted it yet.) One parcel is written at a time; what is queued meanwhile stays in the
 //! machine, within its bounds, and leaves together in the next.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -120,6 +121,7 @@ impl Bayeux {
             frames,
             stage: Stage::Open,
             intake: Intake::Open,
+            written: Written::Nothing,
             outgoing: None,
         }
     }
@@ -127,13 +129,18 @@ impl Bayeux {
 
 /// A WebSocket that is being served; made by [`Bayeux::socket`].
 #[must_use = "nothing is served until the future is polled"]
+// In this order: what is looked at each time is together.
+#[repr(C)]
 pub struct Socket<F: Frames> {
     bayeux: Bayeux,
     link: LinkId,
-    frames: F,
     stage: Stage,
+    /// What has become of a parcel that was written as soon as it was there.
+    written: Written,
     intake: Intake,
-    outgoing: Option<Outgoing>,
+    /// What the connection did not take at once.
+    outgoing: Option<Box<Outgoing>>,
+    frames: F,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,6 +170,7 @@ struct Outgoing {
     taken: u64,
 }
 
+#[derive(Clone, Copy)]
 enum Written {
     /// There is nothing to write, or the connection takes nothing now.
     Nothing,
@@ -205,16 +213,15 @@ impl<F: Frames> Future for Socket<F> {
                 }
                 Written::Some => {
                     // However slowly: whoever reads is there.
-                    let mail = self.turn(cx, Some(Input::Alive { link: self.link }));
-                    (news, looked) = (self.open(cx, mail), true);
+                    let alive = Input::Alive { link: self.link };
+                    (news, looked) = (self.turn(cx, Some(alive)), true);
                 }
                 Written::All { parcel } => {
                     // Reading may have waited for this.
                     quiet = false;
                     if parcel {
                         let sent = Input::Sent { link: self.link, delivered: true };
-                        let mail = self.turn(cx, Some(sent));
-                        (news, looked) = (self.open(cx, mail), true);
+                        (news, looked) = (self.turn(cx, Some(sent)), true);
                     }
                 }
             }
@@ -222,18 +229,13 @@ impl<F: Frames> Future for Socket<F> {
                 match self.frames.poll_receive(cx) {
                     Poll::Ready(received) => {
                         news = true;
-                        if let Some(mail) = self.take(cx, received) {
-                            self.open(cx, mail);
-                        }
+                        self.take(cx, received);
                     }
                     Poll::Pending => quiet = true,
                 }
             }
             if self.stage == Stage::Open && !news {
-                if !looked {
-                    let mail = self.turn(cx, None);
-                    news = self.open(cx, mail);
-                }
+                news = !looked && self.turn(cx, None);
                 if !news {
                     return Poll::Pending;
                 }
@@ -249,112 +251,130 @@ impl<F: Frames> Socket<F> {
         !matches!(self.intake, Intake::Ahead(_))
     }
 
-    /// Gives the machine an input, if there is one, and looks into the mailbox. If that is empty,
-    /// the task is woken when it no longer is.
-    fn turn(&self, cx: &mut TaskContext<'_>, input: Option<Input>) -> Mail {
-        let Self { bayeux, link, .. } = self;
-        bayeux.turn_at_the_bottom(|state, after| {
-            state.turn_socket(bayeux, *link, input, cx.waker(), after)
-        })
+    /// Gives the machine an input, if there is one, and deals with what is in the mailbox. Whether
+    /// there was anything; if not, the task is woken when there is.
+    fn turn(&mut self, cx: &mut TaskContext<'_>, mut input: Option<Input>) -> bool {
+        let mut news = false;
+        loop {
+            let mut mail = Mail::default();
+            let Self { bayeux, link, .. } = &*self;
+            bayeux.turn_at_the_bottom(|state, after| {
+                state.turn_socket(bayeux, *link, input, cx.waker(), &mut mail, after);
+            });
+            news |= !mail.is_empty();
+            let Some(payload) = self.open(cx, mail) else { return news };
+            input = Some(Input::Receive { link: self.link, payload });
+        }
     }
 
+    /// What has become of what was to be written.
     fn write(&mut self, cx: &mut TaskContext<'_>) -> Written {
-        match self.poll_write(cx) {
-            Poll::Ready(written) => written,
+        match mem::replace(&mut self.written, Written::Nothing) {
+            Written::Nothing => {}
+            written => return written,
+        }
+        let Some(mut outgoing) = self.outgoing.take() else { return Written::Nothing };
+        match self.poll_write(cx, &mut outgoing) {
+            Poll::Ready(Ok(parcel)) => Written::All { parcel },
+            Poll::Ready(Err(Broken)) => {
+                // How far it got matters.
+                self.outgoing = Some(outgoing);
+                Written::Broken
+            }
             Poll::Pending => {
                 let taken = self.frames.taken();
-                let before = self.outgoing.as_mut().map(|it| mem::replace(&mut it.taken, taken));
-                if before.is_some_and(|it| it < taken) { Written::Some } else { Written::Nothing }
+                let before = mem::replace(&mut outgoing.taken, taken);
+                self.outgoing = Some(outgoing);
+                if before < taken { Written::Some } else { Written::Nothing }
             }
         }
     }
 
-    fn poll_write(&mut self, cx: &mut TaskContext<'_>) -> Poll<Written> {
-        let Some(outgoing) = &mut self.outgoing else { return Poll::Ready(Written::Nothing) };
+    /// Begins to write. Nearly always the connection takes it at once, and then it is kept nowhere.
+    fn begin_to_write(&mut self, cx: &mut TaskContext<'_>, mut outgoing: Outgoing) {
+        match self.poll_write(cx, &mut outgoing) {
+            Poll::Ready(Ok(parcel)) => self.written = Written::All { parcel },
+            Poll::Ready(Err(Broken)) => {
+                (self.written, self.outgoing) = (Written::Broken, Some(outgoing.into()));
+            }
+            Poll::Pending => self.outgoing = Some(outgoing.into()),
+        }
+    }
+
+    /// Writes all of it; whether it was a parcel.
+    fn poll_write(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        outgoing: &mut Outgoing,
+    ) -> Poll<Result<bool, Broken>> {
         let shared = &self.bayeux.shared;
         if let Some(texts) = &mut outgoing.parcel {
             loop {
-                if ready!(self.frames.poll_ready(cx)) == Err(Broken) {
-                    return Poll::Ready(Written::Broken);
-                }
+                ready!(self.frames.poll_ready(cx))?;
                 match texts.next(shared.offered(), shared.mapper.ws()) {
                     Some(text) => self.frames.send(Sending::Text(text)),
                     None => break,
                 }
             }
         }
-        if ready!(self.frames.poll_flush(cx)) == Err(Broken) {
-            return Poll::Ready(Written::Broken);
-        }
-        let parcel = outgoing.parcel.is_some();
-        self.outgoing = None;
-        Poll::Ready(Written::All { parcel })
+        ready!(self.frames.poll_flush(cx))?;
+        Poll::Ready(Ok(outgoing.parcel.is_some()))
     }
 
-    /// Deals with what came in; what is in the mailbox after that, if somebody looked.
-    fn take(&mut self, cx: &mut TaskContext<'_>, received: Received) -> Option<Mail> {
+    /// Deals with what came in.
+    fn take(&mut self, cx: &mut TaskContext<'_>, received: Received) {
         match received {
             Received::Text(text) => match self.bayeux.shared.decoder.decode(&text) {
                 Ok(payload) if matches!(self.intake, Intake::Open) => {
-                    Some(self.submit(cx, payload))
+                    self.intake = Intake::Closed;
+                    let receive = Input::Receive { link: self.link, payload };
+                    self.turn(cx, Some(receive));
                 }
-                Ok(payload) => {
-                    self.intake = Intake::Ahead(payload);
-                    None
-                }
-                Err(error) => {
-                    self.fail(Close::of_payload(error));
-                    None
-                }
+                Ok(payload) => self.intake = Intake::Ahead(payload),
+                Err(error) => self.fail(Close::of_payload(error)),
             },
-            Received::Control => Some(self.turn(cx, Some(Input::Alive { link: self.link }))),
-            Received::Violation(close) => {
-                self.fail(close);
-                None
+            Received::Control => {
+                let alive = Input::Alive { link: self.link };
+                self.turn(cx, Some(alive));
             }
+            Received::Violation(close) => self.fail(close),
             Received::End => {
                 // The peer may have closed in good order, and is to see that this side does, too.
                 self.leave(self.is_partly_written());
                 self.outgoing = None;
                 self.stage = Stage::Closing;
-                None
             }
         }
     }
 
-    fn submit(&mut self, cx: &mut TaskContext<'_>, payload: Vec<Request>) -> Mail {
-        self.intake = Intake::Closed;
-        self.turn(cx, Some(Input::Receive { link: self.link, payload }))
-    }
-
-    /// Deals with what the machine wants. Whether there was anything.
-    fn open(&mut self, cx: &mut TaskContext<'_>, mut mail: Mail) -> bool {
-        let mut news = false;
-        loop {
-            news |= !mail.is_empty();
-            if let Some((mut parcel, passage)) = mail.parcel {
-                if let Some(passage) = passage {
-                    passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
-                }
-                let wall = self.bayeux.shared.wall_of(&parcel);
-                self.outgoing = Some(self.outgoing(Some(Texts::new(parcel, wall))));
+    /// Deals with what the machine wants. The payload that was read ahead, if it is its turn.
+    fn open(&mut self, cx: &mut TaskContext<'_>, mail: Mail) -> Option<Vec<Request>> {
+        if let Some((mut parcel, passage)) = mail.parcel {
+            if let Some(passage) = passage {
+                passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
             }
-            if mail.ping {
-                let ping = self.outgoing(None);
-                self.frames.send(Sending::Ping);
-                self.outgoing.get_or_insert(ping);
+            let wall = self.bayeux.shared.wall_of(&parcel);
+            let outgoing = self.outgoing(Some(Texts::new(parcel, wall)));
+            self.begin_to_write(cx, outgoing);
+        }
+        if mail.ping {
+            let ping = self.outgoing(None);
+            self.frames.send(Sending::Ping);
+            self.outgoing.get_or_insert_with(|| ping.into());
+        }
+        if let Some(refusal) = mail.refusal {
+            self.close(close_of(refusal));
+            return None;
+        }
+        if !mail.resumed {
+            return None;
+        }
+        match mem::replace(&mut self.intake, Intake::Open) {
+            Intake::Ahead(payload) => {
+                self.intake = Intake::Closed;
+                Some(payload)
             }
-            if let Some(refusal) = mail.refusal {
-                self.close(close_of(refusal));
-                return true;
-            }
-            if !mail.resumed {
-                return news;
-            }
-            match mem::replace(&mut self.intake, Intake::Open) {
-                Intake::Ahead(payload) => mail = self.submit(cx, payload),
-                Intake::Open | Intake::Closed => return news,
-            }
+            Intake::Open | Intake::Closed => None,
         }
     }
 
@@ -374,7 +394,7 @@ impl<F: Frames> Socket<F> {
     /// Ends the connection in good order; the machine has let go of the link.
     fn close(&mut self, close: Close) {
         let shared = &self.bayeux.shared;
-        if let Some(Outgoing { parcel: Some(texts), .. }) = &mut self.outgoing {
+        if let Some(texts) = self.outgoing.as_mut().and_then(|it| it.parcel.as_mut()) {
             while let Some(text) = texts.next(shared.offered(), shared.mapper.ws()) {
                 self.frames.send(Sending::Text(text));
             }
@@ -393,12 +413,17 @@ impl<F: Frames> Socket<F> {
     /// Whether the connection has begun to take the parcel: what may have arrived is not sent
     /// twice.
     fn is_partly_written(&self) -> bool {
-        let before = self.outgoing.as_ref().map_or(u64::MAX, |it| it.before);
-        self.is_writing_parcel() && self.frames.taken() > before
+        let outgoing = self.outgoing.as_ref().filter(|it| it.parcel.is_some());
+        self.is_out() || outgoing.is_some_and(|it| self.frames.taken() > it.before)
     }
 
     fn is_writing_parcel(&self) -> bool {
-        self.outgoing.as_ref().is_some_and(|it| it.parcel.is_some())
+        self.is_out() || self.outgoing.as_ref().is_some_and(|it| it.parcel.is_some())
+    }
+
+    /// Whether a parcel is out, and the machine does not know yet.
+    fn is_out(&self) -> bool {
+        matches!(self.written, Written::All { parcel: true })
     }
 
     /// Takes the link out of the machine.

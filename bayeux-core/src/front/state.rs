@@ -94,10 +94,17 @@ pub(super) struct After {
 }
 
 impl After {
-    /// Whether there is nothing to do but to wake somebody, if that.
-    pub(super) fn is_only_to_wake(&self) -> bool {
-        let Self { wakers: _, questions, tell, stuck, log, leftovers } = self;
-        questions.is_empty() && tell.is_none() && !stuck && log.is_empty() && leftovers.is_empty()
+    /// Whether there is nothing to do, and nothing was allocated for it either.
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        let Self { wakers, questions, tell, stuck, log, leftovers } = self;
+        wakers.capacity() == 0
+            && questions.capacity() == 0
+            && tell.is_none()
+            && !stuck
+            && log.is_nothing()
+            && leftovers.0.is_empty()
+            && !leftovers.0.spilled()
     }
 }
 

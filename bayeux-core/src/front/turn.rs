@@ -33,7 +33,7 @@ use super::{Bayeux, Context, Error};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::Message;
 use crate::server::{
-    Answer, AskExtend, AskListen, Input, ListenVerdict, Question, Server, Setup, Ticket, Verdict,
+    Answer, AskExtend, AskListen, Input, ListenVerdict, Question, Server, Ticket, Verdict,
 };
 
 impl Bayeux {
@@ -79,7 +79,11 @@ impl Bayeux {
     pub(super) fn turn_with<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
         let mut after = After::default();
         let result = act(&mut self.lock(), &mut after);
-        for asked in self.settle(&mut after) {
+        if after.is_nothing() {
+            mem::forget(after);
+            return result;
+        }
+        for asked in self.settle(after) {
             self.think_aside(self.think(asked));
         }
         result
@@ -89,7 +93,12 @@ impl Bayeux {
     pub(super) fn turn_at_the_bottom<T>(&self, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
         let mut after = After::default();
         let result = act(&mut self.lock(), &mut after);
-        let asked = self.settle(&mut after);
+        if after.is_nothing() {
+            // Twice for each delivery: not even the end of lists without room is worth it.
+            mem::forget(after);
+            return result;
+        }
+        let asked = self.settle(after);
         if !asked.is_empty() {
             self.work_off(asked.into());
         }
@@ -103,7 +112,7 @@ impl Bayeux {
                 Poll::Ready(answer) => {
                     let mut after = After::default();
                     self.lock().turn(self, self.now(), Input::Answer(answer), &mut after);
-                    open.extend(self.settle(&mut after));
+                    open.extend(self.settle(after));
                 }
                 Poll::Pending => self.think_aside(thinking),
             }
@@ -111,12 +120,8 @@ impl Bayeux {
     }
 
     /// Logs, wakes, starts to tell events; what is left are the questions.
-    fn settle(&self, after: &mut After) -> Vec<Asked> {
-        if after.is_only_to_wake() {
-            after.wakers.drain(..).for_each(Waker::wake);
-            return Vec::new();
-        }
-        let After { wakers, questions, tell, stuck, log, leftovers } = mem::take(after);
+    fn settle(&self, after: After) -> Vec<Asked> {
+        let After { wakers, questions, tell, stuck, log, leftovers } = after;
         if !log.is_empty() {
             // First: whoever is woken may do something in a session whose span is to be there.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| log.write())) {
@@ -170,7 +175,7 @@ impl Bayeux {
                 // Rules that ask without a policy to ask: there is nobody who would allow it.
                 let Some(policy) = policy else {
                     let verdict = Verdict::deny();
-                    return ready(Answer::Handshake(it.ticket, verdict, Setup::default()));
+                    return ready(Answer::Handshake(it.ticket, verdict, Box::default()));
                 };
                 let session = new_session.clone();
                 let request = HandshakeRequest { raw_ext: it.ext, context, session };
@@ -179,7 +184,7 @@ impl Bayeux {
                     let verdict = bayeux.verdict(Some(deciding)).await;
                     let mut setup = new_session.setup();
                     setup.messages.retain_mut(|message| bayeux.lets_out(message));
-                    Answer::Handshake(it.ticket, verdict, setup)
+                    Answer::Handshake(it.ticket, verdict, setup.into())
                 })
             }
             Question::Create(it) => {

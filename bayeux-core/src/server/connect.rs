@@ -12,7 +12,7 @@ use super::keys::SessionKey;
 use super::link::{Answering, HeldConnect, LinkState};
 use super::payload::{InProgress, Payload, Step};
 use super::session::State;
-use super::{Due, Event, Refusal, ResumeCause, Server};
+use super::{Event, Refusal, ResumeCause, Server};
 use crate::id::LinkId;
 use crate::message::{Advice, Reconnect, Reply, RequestKind};
 
@@ -115,22 +115,21 @@ impl Server {
     pub(super) fn hold(&mut self, payload: &Payload, connect: HeldConnect) {
         let link = payload.link;
         let Some(key) = payload.session else { return };
-        let is_socket = self.is_socket(link);
+        let socket = self.socket_key(link);
         let Some(session) = self.sessions.get(key) else { return };
         let (session, timeout, browser) =
             (session.id, session.deadline.since(self.now), session.browser);
         self.sessions.change(key, |session| {
             session.held = Some(link);
-            session.takes_place = !is_socket;
+            session.takes_place = socket.is_none();
         });
-        if let Some(it) = self.links.get_mut(&link) {
-            match it.socket() {
-                Some(socket) => socket.hold(connect),
-                None => it.state = LinkState::Held { session: key, connect },
-            }
+        if let Some(socket) = socket.and_then(|socket| self.sockets.get_mut(socket)) {
+            socket.hold(connect);
+        } else if let Some(it) = self.links.get_mut(&link) {
+            it.state = LinkState::Held { session: key, connect };
         }
-        if is_socket {
-            self.resume_intake(link);
+        if let Some(socket) = socket {
+            self.resume_intake(socket);
             // What waited for a connect reply while events travelled with those only.
             self.wake(key);
         } else if let Some(browser) = browser.and_then(|it| self.sessions.browser_mut(it)) {
@@ -170,10 +169,12 @@ impl Server {
         let Some(it) = self.links.get_mut(&link) else { return false };
         let connect = match &mut it.state {
             LinkState::Held { connect, .. } => core::mem::take(connect),
-            LinkState::Socket(socket) => match socket.release() {
-                Some(connect) => connect,
-                None => return false,
-            },
+            LinkState::Socket(socket) => {
+                match self.sockets.get_mut(*socket).and_then(|it| it.release()) {
+                    Some(connect) => connect,
+                    None => return false,
+                }
+            }
             LinkState::Open
             | LinkState::Working(_)
             | LinkState::Answering(_)
@@ -198,14 +199,12 @@ impl Server {
 
     /// Makes the answer of a link due.
     pub(super) fn answer_link(&mut self, link: LinkId, answering: Answering) {
-        match self.links.get(&link).map(|it| &it.state) {
-            Some(LinkState::Socket(_)) => return self.owe(link, answering),
-            Some(_) => {}
-            None => return,
-        }
         let Some(it) = self.links.get_mut(&link) else { return };
+        if let LinkState::Socket(socket) = it.state {
+            return self.owe(socket, answering);
+        }
         it.state = LinkState::Answering(answering.into());
-        self.outbox.push_back(Due::Answer(link));
+        self.outbox.push_answer(link);
     }
 
     /// Another connect of the session arrived, or the session has moved on: the held one is
@@ -213,7 +212,7 @@ impl Server {
     pub(super) fn supersede(&mut self, key: SessionKey) {
         let Some(link) = self.release(key, ResumeCause::Superseded) else { return };
         self.stats.superseded_connects += 1;
-        match self.links.get_mut(&link).and_then(|it| it.socket()) {
+        match self.socket(link) {
             Some(socket) => drop(socket.release()),
             None => self.refuse(link, Refusal::Superseded),
         }

@@ -91,7 +91,7 @@ impl Server {
         self.burst += 1;
         let (limits, now) = (&self.config.limits, self.now);
         let Some(session) = self.sessions.get(key) else { return };
-        let (session, overflow) = (session.id, session.overflow.unwrap_or(manner.overflow));
+        let overflow = session.overflow.unwrap_or(manner.overflow);
         let (message, lazy) = (Arc::clone(message), manner.lazy.is_some());
         let offered = self.sessions.change_queue(key, |queue| {
             (queue.is_urgent(), queue.offer(message, lazy, overflow, limits, now))
@@ -102,7 +102,7 @@ impl Server {
             Offered::Displaced(count) => count,
             Offered::Dropped => {
                 self.stats.events_dropped += 1;
-                return self.tell(Event::EventsDropped { session, count: 1 });
+                return self.tell_dropped(key, 1);
             }
             Offered::Overflowed => {
                 self.stats.events_dropped += 1;
@@ -112,7 +112,7 @@ impl Server {
         self.stats.events_queued += 1;
         if displaced > 0 {
             self.stats.events_displaced += displaced as u64;
-            self.tell(Event::EventsDropped { session, count: displaced });
+            self.tell_dropped(key, displaced);
         }
         match manner.lazy {
             Some(at) => self.arm_lazy(key, at),
@@ -122,14 +122,20 @@ impl Server {
         }
     }
 
+    fn tell_dropped(&mut self, key: SessionKey, count: usize) {
+        if let Some(session) = self.session_id(key) {
+            self.tell(Event::EventsDropped { session, count });
+        }
+    }
+
     /// Whether what is queued urgently will leave without being asked for again: that it has been, or that
     /// a batch has to end, or a connect to come.
     fn is_attended(&self, key: SessionKey) -> bool {
         let Some(session) = self.sessions.get(key) else { return true };
         let pushes = !session.delivers_with_connect_only();
-        match session.socket.and_then(|link| self.links.get(&link)).map(|it| &it.state) {
+        match session.socket.and_then(|socket| self.sockets.get(socket)) {
             _ if session.batches > 0 || !session.is_live() => true,
-            Some(LinkState::Socket(socket)) if pushes => socket.is_writing(),
+            Some(socket) if pushes => socket.is_writing(),
             _ => session.held.is_none(),
         }
     }
@@ -142,10 +148,10 @@ impl Server {
             return;
         }
         match session.socket {
-            Some(link) if !session.delivers_with_connect_only() => self.push(link),
+            Some(socket) if !session.delivers_with_connect_only() => self.push(socket),
             // A farewell takes the first chance, unless a connect has to say what has arrived.
-            Some(link) if !session.is_live() && !session.queue.is_acknowledged() => {
-                self.push(link);
+            Some(socket) if !session.is_live() && !session.queue.is_acknowledged() => {
+                self.push(socket);
             }
             _ if session.held.is_some() => self.resume(key, ResumeCause::Events),
             _ => {}
@@ -193,10 +199,11 @@ impl Server {
     /// Hands over the answer of a link, with the events that may leave with it.
     pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Parcel> {
         let it = self.links.get_mut(&link)?;
-        if it.socket().is_some() {
-            return self.dispatch_socket(link);
-        }
-        let LinkState::Answering(answering) = &mut it.state else { return None };
+        let answering = match &mut it.state {
+            LinkState::Answering(answering) => answering,
+            &mut LinkState::Socket(socket) => return self.dispatch_socket(socket),
+            _ => return None,
+        };
         let answering = core::mem::take(&mut **answering);
         let Answering { session, mut replies, last_events, browser, in_batch, mut owner, .. } =
             answering;
@@ -345,7 +352,7 @@ impl Server {
     /// What became of a parcel.
     pub(super) fn sent(&mut self, link: LinkId, delivered: bool) {
         match self.links.get(&link).map(|it| &it.state) {
-            Some(LinkState::Socket(_)) => self.socket_sent(link, delivered),
+            Some(&LinkState::Socket(socket)) => self.socket_sent(socket, delivered),
             Some(&LinkState::Sent { session, flight, starts_expiry }) => {
                 self.links.remove(&link);
                 let Some(key) = session else { return };
@@ -395,7 +402,10 @@ impl Server {
                 self.abandon(&answering);
             }
             LinkState::Sent { .. } => self.sent(link, false),
-            LinkState::Socket(_) => self.close_socket(link, false),
+            LinkState::Socket(socket) => {
+                let socket = *socket;
+                self.close_socket(socket, false);
+            }
         }
     }
 

@@ -118,8 +118,8 @@ impl Server {
         if let Some(session) = self.sessions.remove(key) {
             self.stats.events_lost += session.queue.unsent_published() as u64;
             self.timers.disarm(session.armed, TimerKey::Session(key));
-            if let Some(link) = session.socket {
-                self.unbind(link);
+            if let Some(socket) = session.socket {
+                self.unbind(socket);
             }
             if session.answers > 0 {
                 *self.farewells.entry(session.id).or_default() += u32::from(session.answers);

@@ -7,7 +7,7 @@
 use super::keys::SessionKey;
 use super::payload::Payload;
 use super::session::Session;
-use super::{Due, Output, Server};
+use super::{Output, Server};
 use crate::id::SessionId;
 use crate::message::Events;
 
@@ -88,7 +88,7 @@ impl Server {
     /// Says that nothing is left of a session, if so it is.
     pub(super) fn forgotten(&mut self, session: SessionId) {
         if self.sessions.find(session).is_none() && !self.farewells.contains_key(&session) {
-            self.outbox.push_back(Due::Output(Output::Forget { session }));
+            self.outbox.push(Output::Forget { session });
         }
     }
 }

@@ -6,4 +6,7 @@ slotmap::new_key_type! {
 
     /// A channel in [`Channels`](super::channels::Channels).
     pub(super) struct ChannelKey;
+
+    /// A WebSocket among the server's sockets.
+    pub(super) struct SocketKey;
 }

@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::keys::SessionKey;
+use super::Server;
+use super::keys::{SessionKey, SocketKey};
 use super::payload::Payload;
 use super::queue::Flight;
 use super::socket::Socket;
-use crate::id::{BrowserId, SessionId};
+use crate::id::{BrowserId, LinkId, SessionId};
 use crate::json::Json;
 use crate::message::{Events, Reply, ReplyChannel, TimesyncReply, Verb};
 use crate::transport::Transport;
@@ -61,7 +62,7 @@ pub(super) enum LinkState {
     /// There is an answer, which leaves when it is collected.
     Answering(Box<Answering>),
     /// The link is a WebSocket, which goes through the above again and again.
-    Socket(Box<Socket>),
+    Socket(SocketKey),
     /// The answer was handed over; whether it got out is not known yet.
     Sent {
         session: Option<SessionKey>,
@@ -92,48 +93,42 @@ impl HeldConnect {
     }
 }
 
-impl Link {
-    pub(super) fn socket(&mut self) -> Option<&mut Socket> {
-        match &mut self.state {
-            LinkState::Socket(socket) => Some(socket),
-            LinkState::Open
-            | LinkState::Working(_)
-            | LinkState::Held { .. }
-            | LinkState::Answering(_)
-            | LinkState::Sent { .. } => None,
-        }
-    }
-
+impl Server {
     /// Whether the link was waiting for a payload, which it takes now.
-    pub(super) fn take_payload(&mut self) -> bool {
-        match &mut self.state {
-            LinkState::Open => true,
-            LinkState::Socket(socket) => socket.take_payload(),
-            LinkState::Working(_)
-            | LinkState::Held { .. }
-            | LinkState::Answering(_)
-            | LinkState::Sent { .. } => false,
+    pub(super) fn take_payload(&mut self, link: LinkId) -> bool {
+        match self.links.get(&link).map(|it| &it.state) {
+            Some(LinkState::Open) => true,
+            Some(&LinkState::Socket(socket)) => {
+                self.sockets.get_mut(socket).is_some_and(Socket::take_payload)
+            }
+            _ => false,
         }
     }
 
     /// Keeps a payload whose message in progress waits for the application.
     pub(super) fn park(&mut self, payload: Payload) {
-        match &mut self.state {
-            LinkState::Socket(socket) => socket.park(payload),
+        let Some(it) = self.links.get_mut(&payload.link) else { return };
+        match it.state {
+            LinkState::Socket(socket) => {
+                if let Some(socket) = self.sockets.get_mut(socket) {
+                    socket.park(payload);
+                }
+            }
             LinkState::Open
             | LinkState::Working(_)
             | LinkState::Held { .. }
             | LinkState::Answering(_)
-            | LinkState::Sent { .. } => self.state = LinkState::Working(payload.into()),
+            | LinkState::Sent { .. } => it.state = LinkState::Working(payload.into()),
         }
     }
 
-    /// Gives the parked payload back, to go on with it.
-    pub(super) fn unpark(&mut self) -> Option<Box<Payload>> {
-        match &mut self.state {
-            LinkState::Socket(socket) => socket.unpark(),
+    /// Gives the parked payload of a link back, to go on with it.
+    pub(super) fn unpark(&mut self, link: LinkId) -> Option<Box<Payload>> {
+        let it = self.links.get_mut(&link)?;
+        match &mut it.state {
+            LinkState::Socket(socket) => self.sockets.get_mut(*socket)?.unpark(),
             LinkState::Working(_) => {
-                let working = core::mem::replace(&mut self.state, LinkState::Open);
+                let working = core::mem::replace(&mut it.state, LinkState::Open);
                 if let LinkState::Working(payload) = working { Some(payload) } else { None }
             }
             LinkState::Open

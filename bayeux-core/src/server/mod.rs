@@ -35,6 +35,7 @@ mod keyed;
 mod keys;
 mod latency;
 mod link;
+mod outbox;
 mod output;
 mod payload;
 mod publish;
@@ -51,16 +52,19 @@ mod timers;
 mod view;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use channels::Channels;
 use keyed::NumberMap;
-use keys::{ChannelKey, SessionKey};
+use keys::{ChannelKey, SessionKey, SocketKey};
 use link::{Link, LinkState};
+use outbox::Outbox;
 use questions::Questions;
 use session::Sessions;
+use slotmap::SlotMap;
+use socket::Socket;
 use timers::{TimerKey, Timers};
 
 pub use census::{Census, SessionState};
@@ -102,7 +106,7 @@ pub struct Server {
     questions: Questions,
     rules: Rules,
     extended: Extended,
-    outbox: VecDeque<Due>,
+    outbox: Outbox,
     /// Set while the server prepares for its end: how far returning clients are spread.
     draining: Option<Duration>,
     /// Sessions that are gone, or about to go, and how much of them is still on its way out.
@@ -113,7 +117,9 @@ pub struct Server {
     burst: usize,
     /// Room for the subscribers of one fan-out, kept between them.
     reached: Vec<SessionKey>,
-    sockets: usize,
+    sockets: SlotMap<SocketKey, Socket>,
+    /// How many of them are WebSockets; the others are local.
+    websockets: usize,
     stats: Stats,
 }
 
@@ -153,13 +159,14 @@ impl Server {
             questions: Questions::default(),
             rules: Rules::default(),
             extended: Extended::default(),
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             draining: None,
             farewells: BTreeMap::new(),
             fan_outs: 0,
             burst: 0,
             reached: Vec::new(),
-            sockets: 0,
+            sockets: SlotMap::with_key(),
+            websockets: 0,
             stats: Stats::default(),
         })
     }
@@ -215,7 +222,7 @@ impl Server {
     /// up when it is written, not once for all of them before. [`Server::poll_output`] is made of
     /// these two.
     pub fn poll_due(&mut self) -> Option<Due> {
-        self.outbox.pop_front()
+        self.outbox.pop()
     }
 
     /// What the link is owed, if it was named by [`Server::poll_due`] and has not been refused or
@@ -250,7 +257,7 @@ impl Server {
             links: self.links.len(),
             questions: self.questions.len(),
             held: self.sessions.census().held_connects(),
-            sockets: self.sockets,
+            sockets: self.websockets,
             ..self.stats
         }
     }
@@ -362,17 +369,17 @@ impl Server {
     }
 
     fn tell(&mut self, event: Event) {
-        self.outbox.push_back(Due::Output(Output::Tell(event)));
+        self.outbox.push(Output::Tell(event));
     }
 
     fn refuse(&mut self, link: LinkId, refusal: Refusal) {
-        if self.is_socket(link) {
+        if let Some(socket) = self.socket_key(link) {
             // What is being written goes on to be written; only what comes next does not.
-            self.close_socket(link, true);
+            self.close_socket(socket, true);
         } else {
             self.links.remove(&link);
         }
-        self.outbox.push_back(Due::Output(Output::Refuse { link, refusal }));
+        self.outbox.push(Output::Refuse { link, refusal });
     }
 
     /// The id of a session that may be gone.

@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use super::denial::{BUSY, deleted, denied};
 use super::keys::SessionKey;
-use super::link::{Answering, HeldConnect, Link, LinkState};
+use super::link::{Answering, HeldConnect, LinkState};
 use super::question::{AskExtend, AskListen, ListenVerdict, Question, Ticket, Verdict};
 use super::questions::{Asker, Decision};
 use super::session::State;
@@ -120,17 +120,16 @@ impl Step {
 
 impl Server {
     pub(super) fn receive(&mut self, link: LinkId, requests: Vec<Request>) {
-        if !self.links.get_mut(&link).is_some_and(Link::take_payload) {
+        if !self.take_payload(link) {
             self.stats.ignored_inputs += 1;
             return;
         }
-        let socket = self.links.get_mut(&link).and_then(Link::socket);
-        let (is_socket, is_left) = (socket.is_some(), socket.is_some_and(|it| it.is_left()));
-        if is_left {
-            return self.drop_late_payload(link);
-        }
-        if is_socket {
-            self.heard(link);
+        let socket = self.socket_key(link);
+        if let Some(socket) = socket {
+            if self.sockets.get(socket).is_some_and(|it| it.is_left()) {
+                return self.drop_late_payload(socket);
+            }
+            self.heard(socket);
         }
         self.stats.messages_received += requests.len() as u64;
         let Some(first) = requests.first() else { return self.refuse(link, Refusal::Empty) };
@@ -143,7 +142,7 @@ impl Server {
         // unknown on its own.
         let owner = requests.iter().find_map(|request| request.client);
         let session = owner.filter(|_| !is_handshake(first)).and_then(|id| self.resolve(link, id));
-        let waits = !is_socket && !matches!(first.kind, RequestKind::Connect { .. });
+        let waits = socket.is_none() && !matches!(first.kind, RequestKind::Connect { .. });
         let in_batch = match session.and_then(|key| self.sessions.get_mut(key)) {
             Some(session) if waits => {
                 session.batches += 1;
@@ -181,10 +180,10 @@ impl Server {
         if local != (session.transport == Transport::Local) {
             return None;
         }
-        if let LinkState::Socket(socket) = &it.state {
+        if let LinkState::Socket(socket) = it.state {
             // A session is bound to its socket: messages of another one do not belong there. On a
             // socket that has none the id is enough, since it is how clients come back.
-            return match socket.session {
+            return match self.sockets.get(socket)?.session {
                 Some(bound) => (bound == key).then_some(key),
                 None => (!self.config.ws_require_handshake_per_connection).then_some(key),
             };
@@ -196,8 +195,7 @@ impl Server {
 
     /// Goes on with the parked message of a link.
     pub(super) fn resume_payload(&mut self, link: LinkId, decision: Decision) {
-        let unparked = self.links.get_mut(&link).and_then(|it| it.unpark());
-        let Some(mut payload) = unparked else { return };
+        let Some(mut payload) = self.unpark(link) else { return };
         let Some(parked) = payload.parked.take() else { return };
         let Parked { message, stage } = *parked;
         let step = self.decide(&mut payload, message, stage, decision);
@@ -217,10 +215,7 @@ impl Server {
                 }
                 Some(Step::Wait(parked)) => {
                     payload.parked = Some(parked);
-                    if let Some(link) = self.links.get_mut(&payload.link) {
-                        link.park(payload);
-                    }
-                    return;
+                    return self.park(payload);
                 }
                 Some(Step::Hold(connect)) => {
                     self.disown(&mut payload);
@@ -231,8 +226,8 @@ impl Server {
                     self.stats.superseded_connects += 1;
                     if payload.closed {
                         self.links.remove(&payload.link);
-                    } else if self.is_socket(payload.link) {
-                        self.resume_intake(payload.link);
+                    } else if let Some(socket) = self.socket_key(payload.link) {
+                        self.resume_intake(socket);
                     } else {
                         self.refuse(payload.link, Refusal::Superseded);
                     }
@@ -252,15 +247,15 @@ impl Server {
     /// else happens meanwhile.
     fn pause(&mut self, payload: Payload) {
         let link = payload.link;
-        if let Some(it) = self.links.get_mut(&link) {
-            it.park(payload);
+        if self.links.contains_key(&link) {
+            self.park(payload);
             // Not at this very moment, which has seen enough.
             self.timers.arm(self.now + Duration::from_micros(1), TimerKey::Payload(link));
         }
     }
 
     pub(super) fn payload_due(&mut self, link: LinkId) {
-        if let Some(payload) = self.links.get_mut(&link).and_then(|it| it.unpark()) {
+        if let Some(payload) = self.unpark(link) {
             self.walk(*payload, None);
         }
     }
@@ -282,8 +277,8 @@ impl Server {
         if payload.closed {
             self.links.remove(&link);
             self.abandon(&answering);
-        } else if self.is_socket(link) {
-            self.owe_replies(link, answering);
+        } else if let Some(socket) = self.socket_key(link) {
+            self.owe_replies(socket, answering);
         } else {
             self.answer_link(link, answering);
         }
@@ -572,7 +567,7 @@ impl Server {
             (_, Decision::Expired | Decision::Listen(_) | Decision::Extend(_)) => Verdict::deny(),
         };
         match verdict {
-            Verdict::Deny(denial) => Step::Done(denied(message.reply, stage, denial)),
+            Verdict::Deny(denial) => Step::Done(denied(message.reply, stage, *denial)),
             Verdict::Allow => match stage {
                 Stage::Handshake => self.accept(payload, message, setup),
                 Stage::SubscribeCreate(at) => self.subscribe_created(payload, message, at),

@@ -11,7 +11,7 @@ use super::question::{
 use super::questions::{Asker, Decision, ServerPublish};
 use super::rules::{Asking, Course};
 use super::subscribe::wait_or_deny;
-use super::{Due, Event, Output, Server};
+use super::{Event, Output, Server};
 use crate::channel::{ChannelKind, Pattern};
 use crate::message::{BayeuxError, Message, RequestKind};
 
@@ -175,7 +175,7 @@ impl Server {
         }
         self.fan_out(message, from);
         if self.config.relay {
-            self.outbox.push_back(Due::Output(Output::Relay(Arc::clone(message))));
+            self.outbox.push(Output::Relay(Arc::clone(message)));
         }
     }
 }

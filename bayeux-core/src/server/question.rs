@@ -195,7 +195,7 @@ pub struct AskExtend {
 #[derive(Debug)]
 pub enum Answer {
     /// Whether a client may have a session, and how it begins.
-    Handshake(Ticket<AskHandshake>, Verdict, Setup),
+    Handshake(Ticket<AskHandshake>, Verdict, Box<Setup>),
     /// Whether a channel may be created.
     Create(Ticket<AskCreate>, Verdict),
     /// Whether a session may subscribe.
@@ -215,13 +215,13 @@ pub enum Verdict {
     /// It may.
     Allow,
     /// It may not.
-    Deny(Denial),
+    Deny(Box<Denial>),
 }
 
 impl Verdict {
     /// It may not, and no reason is given.
     pub fn deny() -> Self {
-        Self::Deny(Denial::default())
+        Self::Deny(Box::default())
     }
 }
 
@@ -233,7 +233,7 @@ impl From<bool> for Verdict {
 
 impl From<Denial> for Verdict {
     fn from(denial: Denial) -> Self {
-        Self::Deny(denial)
+        Self::Deny(denial.into())
     }
 }
 

@@ -9,7 +9,7 @@ use super::keys::SessionKey;
 use super::question::{Answer, ListenVerdict, Question, QuestionId, Verdict};
 use super::setup::Setup;
 use super::timers::TimerKey;
-use super::{Due, Output, Server};
+use super::{Output, Server};
 use crate::id::{LinkId, SessionId};
 use crate::message::{Message, Request};
 use crate::time::Time;
@@ -116,14 +116,14 @@ impl Server {
         let deadline = self.now + self.config.question_timeout;
         self.timers.arm(deadline, TimerKey::Question(number));
         self.questions.open.insert(number, Asked { asker, deadline, session });
-        self.outbox.push_back(Due::Output(Output::Ask(question(number))));
+        self.outbox.push(Output::Ask(question(number)));
         true
     }
 
     pub(super) fn answer(&mut self, answer: Answer) {
         let (number, decision) = match answer {
             Answer::Handshake(ticket, verdict, setup) => {
-                (ticket.id, Decision::Handshake(verdict, setup.into()))
+                (ticket.id, Decision::Handshake(verdict, setup))
             }
             Answer::Create(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
             Answer::Subscribe(ticket, verdict) => (ticket.id, Decision::Verdict(verdict)),
@@ -143,7 +143,7 @@ impl Server {
 
     pub(super) fn question_due(&mut self, number: u64) {
         self.stats.expired_questions += 1;
-        self.outbox.push_back(Due::Output(Output::Withdraw(QuestionId(number))));
+        self.outbox.push(Output::Withdraw(QuestionId(number)));
         self.settle(number, Decision::Expired);
     }
 

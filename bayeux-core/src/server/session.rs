@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::census::{Census, SessionState, Share};
 use super::keyed::DrawnMap;
-use super::keys::{ChannelKey, SessionKey};
+use super::keys::{ChannelKey, SessionKey, SocketKey};
 use super::queue::Queue;
 use super::setup::Watch;
 use crate::channel::Overflow;
@@ -29,58 +29,62 @@ pub(super) enum State {
 }
 
 /// `state`, `transport`, `queue` and `held` change in [`Sessions::change`] only: they are counted.
+///
+/// In this order: what a delivery looks at is together, since in a burst to many each session is in no
+/// cache, and each line of it is waited for.
+#[repr(C)]
 pub(super) struct Session {
-    pub(super) id: SessionId,
-    /// The browser that made the session; `None` if it was made over a WebSocket.
-    pub(super) browser: Option<BrowserId>,
+    pub(super) queue: Queue,
+    /// The WebSocket that the session's events are pushed to.
+    pub(super) socket: Option<SocketKey>,
+    /// The link that holds the session's connect.
+    pub(super) held: Option<LinkId>,
+    /// How many batches are open; while there are any, events do not wake the held connect.
+    pub(super) batches: u32,
     pub(super) state: State,
     /// The transport of the last message.
     pub(super) transport: Transport,
-    pub(super) queue: Queue,
-    /// The link that holds the session's connect.
-    pub(super) held: Option<LinkId>,
-    /// Whether the held connect takes one of its browser's places.
-    pub(super) takes_place: bool,
-    /// The WebSocket that the session's events are pushed to.
-    pub(super) socket: Option<LinkId>,
-    /// How often the session came to a socket or left one.
-    pub(super) moves: u32,
+    pub(super) connect_only: bool,
+    /// What happens when the queue is full, whatever the channel says.
+    pub(super) overflow: Option<Overflow>,
+    /// When lazy events are due; in the far future if there are none.
+    pub(super) lazy: Time,
+    pub(super) watch: Option<Box<Watch>>,
+    pub(super) id: SessionId,
+    /// Whether the client wants a timestamp on each message.
+    pub(super) timestamp: bool,
+    /// How many connects there were; one that is not the latest any more is not answered.
+    pub(super) connects: u32,
+    /// Payloads of its client that are being processed, and answers that are due.
+    pub(super) answers: u16,
+    pub(super) broadcast_to_publisher: bool,
+    /// Whether the next connect reply carries the server's advice.
+    pub(super) advise: bool,
     /// When the held connect is answered; when the session expires while none is held.
     pub(super) deadline: Time,
     /// The moment of the session's entry in the timers, never later than `deadline`. A deadline
     /// that moves on leaves the entry alone; it is armed again when it goes off.
     pub(super) armed: Time,
-    /// When lazy events are due; in the far future if there are none.
-    pub(super) lazy: Time,
-    /// How many batches are open; while there are any, events do not wake the held connect.
-    pub(super) batches: u32,
-    /// Questions about this session's messages that are open.
-    pub(super) questions: u32,
     /// The publish that reached this session last, so that overlapping subscriptions give one copy.
     pub(super) reached_by: u64,
-    pub(super) subscriptions: Vec<ChannelKey>,
-    /// Payloads of its client that are being processed, and answers that are due.
-    pub(super) answers: u16,
-    /// Whether the next connect reply carries the server's advice.
-    pub(super) advise: bool,
+    /// The browser that made the session; `None` if it was made over a WebSocket.
+    pub(super) browser: Option<BrowserId>,
+    /// Whether the held connect takes one of its browser's places.
+    pub(super) takes_place: bool,
     /// Whether the session was told to poll because its browser has too many.
     pub(super) surplus: bool,
-    /// How many connects there were; one that is not the latest any more is not answered.
-    pub(super) connects: u32,
-    pub(super) connect_only: bool,
-    pub(super) broadcast_to_publisher: bool,
-    /// Whether the client wants a timestamp on each message.
-    pub(super) timestamp: bool,
     /// Whether the application wants to see the session's messages before anything is done with
     /// them.
     pub(super) extended: bool,
-    /// What happens when the queue is full, whatever the channel says.
-    pub(super) overflow: Option<Overflow>,
-    /// When the client last sent a message.
-    pub(super) heard: Time,
+    /// How often the session came to a socket or left one.
+    pub(super) moves: u32,
+    /// Questions about this session's messages that are open.
+    pub(super) questions: u32,
     /// The network's delay as the client has computed it with timesync, in milliseconds.
     pub(super) lag: Option<u32>,
-    pub(super) watch: Option<Box<Watch>>,
+    /// When the client last sent a message.
+    pub(super) heard: Time,
+    pub(super) subscriptions: Vec<ChannelKey>,
     /// What the client's last connect asked for.
     pub(super) client_interval: Option<Duration>,
     pub(super) overrides: Option<Box<Overrides>>,

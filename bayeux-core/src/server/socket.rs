@@ -24,38 +24,41 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::keys::SessionKey;
+use super::keys::{SessionKey, SocketKey};
 use super::link::{Answering, HeldConnect, Link, LinkInfo, LinkState};
 use super::payload::Payload;
 use super::queue::Flight;
 use super::timers::TimerKey;
-use super::{Due, Output, Refusal, RemovedReason, ResumeCause, Server};
+use super::{Output, Refusal, RemovedReason, ResumeCause, Server};
 use crate::id::LinkId;
 use crate::message::{Parcel, Verb};
 use crate::time::Time;
 use crate::transport::Transport;
 
+/// In this order: what a delivery looks at is together, as in a session.
+#[repr(C)]
 pub(super) struct Socket {
+    link: LinkId,
     /// The session whose messages come in here, and whose events go out.
     pub(super) session: Option<SessionKey>,
-    intake: Intake,
-    /// The connect of the session that is held here.
-    held: Option<HeldConnect>,
-    /// What is owed besides events, until it is collected, when the parcel before it is out: one
-    /// answer for each session, since the application may have an eye on the parcels of one.
-    owed: Vec<Answering>,
     /// The parcel that was handed over, until it is known what became of it.
     sent: Option<Sent>,
     /// Whether the socket stands in the outbox, or was named and has not been collected.
     due: bool,
+    /// Whether the peer was pinged since it was last heard.
+    pinged: bool,
     /// Why the socket is closed as soon as it owes nothing, if it is.
     ending: Option<Refusal>,
+    /// What is owed besides events, until it is collected, when the parcel before it is out: one
+    /// answer for each session, since the application may have an eye on the parcels of one.
+    owed: Vec<Answering>,
+    intake: Intake,
+    /// The connect of the session that is held here.
+    held: Option<HeldConnect>,
     /// When the peer last gave a sign of life.
     heard: Time,
     /// The moment of the socket's entry in the timers.
     armed: Time,
-    /// Whether the peer was pinged since it was last heard.
-    pinged: bool,
 }
 
 /// What has become of the latest payload.
@@ -77,19 +80,25 @@ struct Sent {
 }
 
 impl Socket {
-    fn new(now: Time) -> Self {
+    fn new(link: LinkId, now: Time) -> Self {
         Self {
+            link,
             session: None,
-            intake: Intake::Ready,
-            held: None,
-            owed: Vec::new(),
             sent: None,
             due: false,
+            pinged: false,
             ending: None,
+            owed: Vec::new(),
+            intake: Intake::Ready,
+            held: None,
             heard: now,
             armed: Time::FAR_FUTURE,
-            pinged: false,
         }
+    }
+
+    /// The link that it is, as the driver knows it.
+    pub(super) fn link(&self) -> LinkId {
+        self.link
     }
 
     pub(super) fn take_payload(&mut self) -> bool {
@@ -145,40 +154,50 @@ impl Socket {
 
 impl Server {
     pub(super) fn open_socket(&mut self, link: LinkId, info: LinkInfo) {
-        let socket = Socket::new(self.now);
+        let socket = self.sockets.insert(Socket::new(link, self.now));
         let local = info.transport == Transport::Local;
-        self.links.insert(link, Link { info, state: LinkState::Socket(socket.into()) });
-        self.sockets += usize::from(info.transport == Transport::WebSocket);
+        self.links.insert(link, Link { info, state: LinkState::Socket(socket) });
+        self.websockets += usize::from(info.transport == Transport::WebSocket);
         if self.draining.is_some() {
             return self.refuse(link, Refusal::Draining);
         }
         if !local {
-            self.look_after(link);
+            self.look_after(socket);
         }
     }
 
-    fn socket(&mut self, link: LinkId) -> Option<&mut Socket> {
-        self.links.get_mut(&link)?.socket()
+    /// The socket that a link is, if it is one.
+    pub(super) fn socket_key(&self, link: LinkId) -> Option<SocketKey> {
+        match self.links.get(&link)?.state {
+            LinkState::Socket(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    pub(super) fn socket(&mut self, link: LinkId) -> Option<&mut Socket> {
+        let socket = self.socket_key(link)?;
+        self.sockets.get_mut(socket)
     }
 
     /// Whether the link is a WebSocket that is open.
     pub(super) fn is_socket(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_some_and(|link| matches!(link.state, LinkState::Socket(_)))
+        self.socket_key(link).is_some()
     }
 
     /// Binds a session to the socket that a message of it came in on.
     pub(super) fn attach(&mut self, key: SessionKey, link: LinkId) {
-        let Some(socket) = self.socket(link) else { return };
+        let Some(at) = self.socket_key(link) else { return };
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         if socket.session == Some(key) {
             return;
         }
         drop(socket.release());
         if let Some(other) = socket.session.take() {
-            self.detach(other);
+            self.detach(other, link);
         }
         self.leave_socket(key);
         let draining = self.draining.is_some();
-        if let Some(socket) = self.socket(link) {
+        if let Some(socket) = self.sockets.get_mut(at) {
             socket.session = Some(key);
             // A handshake that was decided about while the session before it left.
             if socket.is_left() {
@@ -186,7 +205,7 @@ impl Server {
             }
         }
         if let Some(session) = self.sessions.get_mut(key) {
-            session.socket = Some(link);
+            session.socket = Some(at);
             session.moves = session.moves.wrapping_add(1);
         }
         self.wake(key);
@@ -196,51 +215,49 @@ impl Server {
     /// that is held on the socket is not answered.
     pub(super) fn leave_socket(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(link) = session.socket.take() else { return };
+        let Some(at) = session.socket.take() else { return };
         session.moves = session.moves.wrapping_add(1);
-        if session.held == Some(link) {
+        let held = session.held;
+        let Some(socket) = self.sockets.get_mut(at) else { return };
+        socket.session = None;
+        if held == Some(socket.link) {
             self.supersede(key);
         }
-        if let Some(socket) = self.socket(link) {
-            socket.session = None;
-        }
-        self.end(link, Refusal::Moved);
+        self.end(at, Refusal::Moved);
     }
 
     /// The socket of a session is gone, or somebody else's. The session lives on until its
     /// deadline.
-    fn detach(&mut self, key: SessionKey) {
+    fn detach(&mut self, key: SessionKey, link: LinkId) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(link) = session.socket.take() else { return };
-        if session.held == Some(link) {
+        if session.socket.take().is_some() && session.held == Some(link) {
             self.release(key, ResumeCause::ConnectionLost);
         }
     }
 
     /// The session is gone: its socket is nobody's. A local link ends with its session, when that has
     /// been told what it is owed.
-    pub(super) fn unbind(&mut self, link: LinkId) {
-        let Some(it) = self.links.get_mut(&link) else { return };
-        let local = it.info.transport == Transport::Local;
-        let Some(socket) = it.socket() else { return };
+    pub(super) fn unbind(&mut self, at: SocketKey) {
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         socket.session = None;
-        if local {
-            self.end(link, Refusal::Draining);
+        let link = self.links.get(&socket.link);
+        if link.is_some_and(|it| it.info.transport == Transport::Local) {
+            self.end(at, Refusal::Draining);
         }
     }
 
     /// Sees to it that the driver writes to the socket.
-    pub(super) fn push(&mut self, link: LinkId) {
-        let Some(socket) = self.socket(link) else { return };
+    pub(super) fn push(&mut self, socket: SocketKey) {
+        let Some(socket) = self.sockets.get_mut(socket) else { return };
         if !socket.due && socket.sent.is_none() {
             socket.due = true;
-            self.outbox.push_back(Due::Answer(link));
+            self.outbox.push_answer(socket.link);
         }
     }
 
     /// Adds replies to what the socket owes.
-    pub(super) fn owe(&mut self, link: LinkId, answering: Answering) {
-        let Some(socket) = self.socket(link) else { return };
+    pub(super) fn owe(&mut self, at: SocketKey, answering: Answering) {
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         match socket.owed.last_mut() {
             Some(owed) if owed.owner == answering.owner || answering.owner.is_none() => {
                 owed.session = answering.session.or(owed.session);
@@ -259,20 +276,20 @@ impl Server {
                 socket.owed.push(answering);
             }
         }
-        self.push(link);
+        self.push(at);
     }
 
     /// The socket's payload is answered.
-    pub(super) fn owe_replies(&mut self, link: LinkId, answering: Answering) {
-        if let Some(socket) = self.socket(link) {
+    pub(super) fn owe_replies(&mut self, at: SocketKey, answering: Answering) {
+        if let Some(socket) = self.sockets.get_mut(at) {
             socket.intake = Intake::Answered;
         }
-        self.owe(link, answering);
+        self.owe(at, answering);
     }
 
     /// The socket's payload is dealt with, and needs no answer now.
-    pub(super) fn resume_intake(&mut self, link: LinkId) {
-        let Some(socket) = self.socket(link) else { return };
+    pub(super) fn resume_intake(&mut self, at: SocketKey) {
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         if !socket.owed.is_empty() {
             // A peer that does not read could go on connecting, and each connect that times out
             // adds a reply. So the next payload waits until what is owed was handed over.
@@ -281,14 +298,14 @@ impl Server {
         }
         socket.intake = Intake::Ready;
         if socket.ending.is_none() {
-            self.outbox.push_back(Due::Output(Output::Resume { link }));
+            self.outbox.push(Output::Resume { link: socket.link });
         }
-        self.end_if_done(link);
+        self.end_if_done(at);
     }
 
     /// Hands over what the socket owes: replies, and the events that may leave with them.
-    pub(super) fn dispatch_socket(&mut self, link: LinkId) -> Option<Parcel> {
-        let socket = self.socket(link)?;
+    pub(super) fn dispatch_socket(&mut self, at: SocketKey) -> Option<Parcel> {
+        let socket = self.sockets.get_mut(at)?;
         // While one is out nothing is due; when that is known to have arrived, `socket_sent` looks
         // again.
         if !core::mem::take(&mut socket.due) || socket.sent.is_some() {
@@ -297,7 +314,7 @@ impl Server {
         let bound = socket.session;
         // An idle socket has no room for what it does not owe.
         let owed = match socket.owed.len() {
-            0 => Answering::default(),
+            0 => return self.dispatch_events(at, bound),
             1 => core::mem::take(&mut socket.owed).pop().unwrap_or_default(),
             _ => socket.owed.remove(0),
         };
@@ -330,7 +347,7 @@ impl Server {
             flight = taken.map(|flight| (key, flight));
         }
         if replies.is_empty() && events.is_empty() {
-            self.end_if_done(link);
+            self.end_if_done(at);
             return None;
         }
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
@@ -338,14 +355,14 @@ impl Server {
         }
         self.stats.events_sent += events.published() as u64;
         let starts_expiry = session.filter(|_| connect || handshake);
-        if let Some(socket) = self.socket(link) {
+        if let Some(socket) = self.sockets.get_mut(at) {
             socket.sent = Some(Sent { answered: starts_expiry, flight });
             if answered {
                 socket.intake = Intake::Ready;
             }
             // A socket that is about to be closed takes no further payload.
             if answered && socket.ending.is_none() {
-                self.outbox.push_front(Due::Output(Output::Resume { link }));
+                self.outbox.push_first(Output::Resume { link: socket.link });
             }
         }
         if let Some(key) = starts_expiry {
@@ -355,27 +372,54 @@ impl Server {
         Some(Parcel { replies, events, browser: None, timestamp, session: owner })
     }
 
+    /// The same when it owes nothing but events, as nearly always in a burst.
+    fn dispatch_events(&mut self, at: SocketKey, bound: Option<SessionKey>) -> Option<Parcel> {
+        let carrier = bound.filter(|&key| self.may_carry_events(key, &[], true));
+        let parcel = carrier.and_then(|key| {
+            let session = self.sessions.get(key)?;
+            let (owner, timestamp) = (session.id, session.timestamp);
+            let bytes = self.config.limits.socket_bytes;
+            let (events, flight) = self.take_events(key, bytes, &mut []);
+            if events.is_empty() {
+                return None;
+            }
+            self.stats.events_sent += events.published() as u64;
+            if let Some(socket) = self.sockets.get_mut(at) {
+                let flight = flight.map(|flight| (key, flight));
+                socket.sent = Some(Sent { answered: None, flight });
+            }
+            let (replies, session) = (Vec::new(), Some(owner));
+            Some(Parcel { replies, events, browser: None, timestamp, session })
+        });
+        if parcel.is_none() {
+            self.end_if_done(at);
+        }
+        parcel
+    }
+
     /// What became of the parcel that the socket was last given.
-    pub(super) fn socket_sent(&mut self, link: LinkId, delivered: bool) {
-        let Some(sent) = self.socket(link).and_then(|socket| socket.sent.take()) else {
+    pub(super) fn socket_sent(&mut self, at: SocketKey, delivered: bool) {
+        let Some(sent) = self.sockets.get_mut(at).and_then(|socket| socket.sent.take()) else {
             self.stats.ignored_inputs += 1;
             return;
         };
         self.conclude(sent, delivered);
-        let Some(socket) = self.socket(link) else { return };
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         if !socket.owed.is_empty() {
-            self.push(link);
+            self.push(at);
         } else if let Some(key) = socket.session {
             self.wake(key);
         }
-        self.end_if_done(link);
+        self.end_if_done(at);
     }
 
     fn conclude(&mut self, sent: Sent, delivered: bool) {
         if let Some((key, flight)) = sent.flight {
             self.land(key, flight, delivered);
-            // What came back is for whichever link the session is on by now.
-            self.wake(key);
+            if !delivered {
+                // What came back is for whichever link the session is on by now.
+                self.wake(key);
+            }
         }
         if let Some(key) = sent.answered {
             // The time that a large parcel took to leave does not count as silence.
@@ -386,13 +430,14 @@ impl Server {
     /// Takes a socket out of the machine: the peer is gone, or the machine gives it up.
     ///
     /// `delivered` says what is believed of a parcel that is being written.
-    pub(super) fn close_socket(&mut self, link: LinkId, delivered: bool) {
-        let Some(Link { info, state }) = self.links.remove(&link) else { return };
-        let LinkState::Socket(mut socket) = state else { return };
-        self.sockets -= usize::from(info.transport == Transport::WebSocket);
-        self.timers.disarm(socket.armed, TimerKey::Socket(link));
+    pub(super) fn close_socket(&mut self, at: SocketKey, delivered: bool) {
+        let Some(mut socket) = self.sockets.remove(at) else { return };
+        let link = socket.link;
+        let Some(Link { info, .. }) = self.links.remove(&link) else { return };
+        self.websockets -= usize::from(info.transport == Transport::WebSocket);
+        self.timers.disarm(socket.armed, TimerKey::Socket(at));
         if let Some(key) = socket.session.take() {
-            self.detach(key);
+            self.detach(key, link);
             if info.transport == Transport::Local {
                 // Nobody can come back to it.
                 self.remove_session(key, RemovedReason::Disconnected);
@@ -413,43 +458,44 @@ impl Server {
     }
 
     /// The peer gave a sign of life.
-    pub(super) fn heard(&mut self, link: LinkId) {
+    pub(super) fn heard(&mut self, at: SocketKey) {
         let now = self.now;
         let ping_interval = self.config.ws_ping_interval;
-        let Some(socket) = self.socket(link) else {
-            self.stats.ignored_inputs += 1;
-            return;
-        };
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         socket.heard = now;
         if core::mem::take(&mut socket.pinged) && now + ping_interval < socket.armed {
-            self.look_after(link);
+            self.look_after(at);
         }
     }
 
     /// The peer gave a sign of life that is no message. Somebody who never makes a session cannot
     /// keep a socket with that.
     pub(super) fn alive(&mut self, link: LinkId) {
-        match self.socket(link) {
-            Some(socket) if !socket.is_engaged() => {}
-            _ => self.heard(link),
+        let Some(at) = self.socket_key(link) else {
+            self.stats.ignored_inputs += 1;
+            return;
+        };
+        if self.sockets.get(at).is_some_and(Socket::is_engaged) {
+            self.heard(at);
         }
     }
 
     /// Arms the socket's timer for the next thing to do about a silent peer.
-    fn look_after(&mut self, link: LinkId) {
+    fn look_after(&mut self, at: SocketKey) {
         let (ping, idle) = (self.config.ws_ping_interval, self.config.ws_idle_timeout);
-        let Some(socket) = self.socket(link) else { return };
+        let Some(socket) = self.sockets.get_mut(at) else { return };
         let due = if socket.pinged || ping >= idle { idle } else { ping };
-        let (before, at) = (socket.armed, socket.heard + due);
-        socket.armed = at;
-        self.timers.disarm(before, TimerKey::Socket(link));
-        self.timers.arm(at, TimerKey::Socket(link));
+        let (before, next) = (socket.armed, socket.heard + due);
+        socket.armed = next;
+        self.timers.disarm(before, TimerKey::Socket(at));
+        self.timers.arm(next, TimerKey::Socket(at));
     }
 
-    pub(super) fn socket_due(&mut self, link: LinkId) {
+    pub(super) fn socket_due(&mut self, at: SocketKey) {
         let (ping, idle) = (self.config.ws_ping_interval, self.config.ws_idle_timeout);
         let now = self.now;
-        let Some(socket) = self.socket(link) else { return };
+        let Some(socket) = self.sockets.get_mut(at) else { return };
+        let link = socket.link;
         socket.armed = Time::FAR_FUTURE;
         if matches!(socket.intake, Intake::Parked(_)) {
             // The client has spoken; it is the application's turn. (The driver may have a further
@@ -464,47 +510,44 @@ impl Server {
         if silence >= ping && !socket.pinged {
             socket.pinged = true;
             if socket.is_engaged() {
-                self.outbox.push_back(Due::Output(Output::Ping { link }));
+                self.outbox.push(Output::Ping { link });
             }
         }
-        self.look_after(link);
+        self.look_after(at);
     }
 
     /// The server is draining: every socket is closed when it has been told what it is owed.
     pub(super) fn end_sockets(&mut self) {
-        let is_socket = |link: &Link| matches!(link.state, LinkState::Socket(_));
-        let links = self.links.iter().filter(|(_, link)| is_socket(link)).map(|(id, _)| *id);
-        let mut links: Vec<LinkId> = links.collect();
-        // The map's order is different in every run.
-        links.sort_unstable();
-        for link in links {
-            self.end(link, Refusal::Draining);
+        let sockets: Vec<_> = self.sockets.keys().collect();
+        for at in sockets {
+            self.end(at, Refusal::Draining);
         }
     }
 
     /// The socket is asked for no further payload, and is closed when it owes nothing.
-    fn end(&mut self, link: LinkId, why: Refusal) {
-        if let Some(socket) = self.socket(link) {
+    fn end(&mut self, at: SocketKey, why: Refusal) {
+        if let Some(socket) = self.sockets.get_mut(at) {
             // Who is left need not be told of the drain, and has nothing to say.
             let left = why == Refusal::Moved;
             socket.ending = socket.ending.filter(|_| !left).or(Some(why));
         }
-        self.end_if_done(link);
+        self.end_if_done(at);
     }
 
-    fn end_if_done(&mut self, link: LinkId) {
-        let Some(socket) = self.socket(link) else { return };
-        if let Some(why) = socket.ending.filter(|_| socket.owes_nothing()) {
+    fn end_if_done(&mut self, at: SocketKey) {
+        let Some(socket) = self.sockets.get(at) else { return };
+        let (link, ending) = (socket.link, socket.ending);
+        if let Some(why) = ending.filter(|_| socket.owes_nothing()) {
             self.refuse(link, why);
         }
     }
 
     /// Drops a payload that came too late. What is being written goes on to be written, and what
     /// becomes of it counts: what does not arrive is delivered elsewhere.
-    pub(super) fn drop_late_payload(&mut self, link: LinkId) {
-        if let Some(socket) = self.socket(link) {
+    pub(super) fn drop_late_payload(&mut self, at: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(at) {
             socket.intake = Intake::Ready;
         }
-        self.end_if_done(link);
+        self.end_if_done(at);
     }
 }

@@ -7,7 +7,7 @@
 use alloc::collections::BTreeSet;
 
 use super::keys::ChannelKey;
-use super::keys::SessionKey;
+use super::keys::{SessionKey, SocketKey};
 use crate::id::LinkId;
 use crate::time::Time;
 
@@ -21,7 +21,7 @@ pub(super) enum TimerKey {
     /// A session may have been unused for long enough.
     Activity(SessionKey),
     /// The peer of a WebSocket may have been silent for long.
-    Socket(LinkId),
+    Socket(SocketKey),
     /// A channel may have been idle for long enough.
     Channel(ChannelKey),
     /// The application has not answered this question.

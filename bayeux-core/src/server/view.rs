@@ -50,7 +50,7 @@ impl SessionView<'_> {
 
     /// The WebSocket that its events are pushed to.
     pub fn socket(&self) -> Option<LinkId> {
-        self.session.socket
+        self.session.socket.and_then(|it| self.server.sockets.get(it)).map(|it| it.link())
     }
 
     /// Whether its events stay queued until its client has acknowledged them.

@@ -180,7 +180,7 @@ fn a_session_whose_beginning_overflows_is_not_made() {
     for n in 0..3 {
         setup.messages.push(crate::bench::message("/m", json!(n)).into());
     }
-    bench.input(Input::Answer(Answer::Handshake(q.ticket, Verdict::Allow, setup)));
+    bench.input(Input::Answer(Answer::Handshake(q.ticket, Verdict::Allow, setup.into())));
     let answer = bench.take(link);
     assert!(answer[0]["successful"] == false || bench.server.stats().sessions == 1, "{answer:?}");
 }

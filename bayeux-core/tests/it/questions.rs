@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bayeux_core::{
     Answer, Command, Denial, Event, Input, ListenVerdict, Question, Receipt, RuleList, Ruling,
-    Setup, Verdict,
+    Verdict,
 };
 use serde_json::json;
 
@@ -156,11 +156,7 @@ fn a_handshake_whose_client_is_gone_makes_no_session() {
     let link = bench.post(None, &json!([{ "channel": "/meta/handshake" }]));
     let Question::Handshake(question) = bench.question() else { panic!("a handshake question") };
     bench.input(Input::Close { link });
-    bench.input(Input::Answer(Answer::Handshake(
-        question.ticket,
-        Verdict::Allow,
-        Setup::default(),
-    )));
+    bench.input(Input::Answer(Answer::Handshake(question.ticket, Verdict::Allow, Box::default())));
     let stats = bench.server.stats();
     assert_eq!((stats.sessions, stats.browsers, stats.links), (0, 0, 0));
 }

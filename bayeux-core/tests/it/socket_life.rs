@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bayeux_core::{
-    Answer, Command, Event, Input, Refusal, RuleList, Ruling, Setup, Time, Timing, Verdict,
+    Answer, Command, Event, Input, Refusal, RuleList, Ruling, Time, Timing, Verdict,
 };
 use serde_json::json;
 
@@ -126,11 +126,7 @@ fn nobody_is_silent_while_the_application_decides() {
     bench.pass(290_000);
     assert_eq!(bench.refusal(link), None);
     let bayeux_core::Question::Handshake(question) = question else { panic!("a handshake") };
-    bench.input(Input::Answer(Answer::Handshake(
-        question.ticket,
-        Verdict::Allow,
-        Setup::default(),
-    )));
+    bench.input(Input::Answer(Answer::Handshake(question.ticket, Verdict::Allow, Box::default())));
     assert_eq!(bench.take(link)[0]["successful"], true);
 }
 
@@ -165,11 +161,7 @@ fn a_handshake_whose_socket_is_gone_makes_no_session() {
         panic!("a handshake")
     };
     bench.input(Input::Close { link });
-    bench.input(Input::Answer(Answer::Handshake(
-        question.ticket,
-        Verdict::Allow,
-        Setup::default(),
-    )));
+    bench.input(Input::Answer(Answer::Handshake(question.ticket, Verdict::Allow, Box::default())));
     let stats = bench.server.stats();
     assert_eq!((stats.sessions, stats.links), (0, 0));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bayeux_core::{
     Answer, Command, Decoder, Delivery, Input, LinkId, LinkInfo, Question, Refusal, RuleList,
-    Ruling, Setup, Transport, Verdict,
+    Ruling, Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -227,7 +227,7 @@ fn a_session_that_is_made_on_a_socket_that_was_left_meanwhile_stays_there() {
     let Question::Handshake(asked) = bench.question() else { panic!("a handshake") };
     let new = bench.socket();
     bench.hold_on(new, &guest);
-    bench.input(Input::Answer(Answer::Handshake(asked.ticket, Verdict::Allow, Setup::default())));
+    bench.input(Input::Answer(Answer::Handshake(asked.ticket, Verdict::Allow, Box::default())));
     assert_eq!(bench.take(old)[0]["successful"], true);
     assert_eq!((bench.refusal(old), bench.resumes(old)), (None, 1));
 }

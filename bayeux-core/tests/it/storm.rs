@@ -11,7 +11,7 @@ use std::time::Duration;
 use bayeux_core::{
     Activity, Answer, BrowserId, Census, ChannelSettings, Command, Decoder, Input, LinkId,
     LinkInfo, ListenVerdict, Output, Parcel, Question, Removals, RuleList, Ruling, SessionId,
-    SessionState, SessionView, Setup, Transport, Verdict,
+    SessionState, SessionView, Transport, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -262,7 +262,7 @@ impl Storm {
         let yes = self.dice.roll(4) > 0;
         let verdict = Verdict::from(yes);
         self.bench.input(Input::Answer(match self.questions.swap_remove(at) {
-            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict, Setup::default()),
+            Question::Handshake(it) => Answer::Handshake(it.ticket, verdict, Box::default()),
             Question::Create(it) => Answer::Create(it.ticket, verdict),
             Question::Subscribe(it) => Answer::Subscribe(it.ticket, verdict),
             Question::Publish(it) => Answer::Publish(it.ticket, verdict),

@@ -146,7 +146,7 @@ impl Machine {
         let answer = match question {
             Question::Handshake(it) => {
                 let setup = self.greet(it.link, it.ext.as_ref());
-                Answer::Handshake(it.ticket, verdict, setup)
+                Answer::Handshake(it.ticket, verdict, setup.into())
             }
             Question::Create(it) => Answer::Create(it.ticket, verdict),
             Question::Subscribe(it) => Answer::Subscribe(it.ticket, verdict),

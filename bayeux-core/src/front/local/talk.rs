@@ -51,12 +51,12 @@ impl Talk<'_> {
             if closing {
                 inputs.push(Input::Close { link });
             }
-            let mail = bayeux.turn_with(|state, after| {
-                let mail = state.turn_socket(bayeux, link, inputs, cx.waker(), after);
+            let mut mail = Mail::default();
+            bayeux.turn_with(|state, after| {
+                state.turn_socket(bayeux, link, inputs, cx.waker(), &mut mail, after);
                 if closing || mail.refusal.is_some() {
                     state.close_mailbox(link, after);
                 }
-                mail
             });
             let over = closing || mail.refusal.is_some();
             let news = !mail.is_empty();

@@ -49,5 +49,9 @@ impl Log {
         true
     }
 
+    pub(in crate::front) const fn is_nothing(&self) -> bool {
+        true
+    }
+
     pub(in crate::front) fn write(self) {}
 }

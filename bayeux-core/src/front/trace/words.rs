@@ -67,6 +67,11 @@ impl Log {
         self.0.is_empty()
     }
 
+    /// Whether there is not even room for anything.
+    pub(in crate::front) fn is_nothing(&self) -> bool {
+        self.0.capacity() == 0
+    }
+
     /// Makes the spans, says what happened within them, and closes them. Not under the lock.
     pub(in crate::front) fn write(self) {
         self.0.into_iter().for_each(Entry::write);
