@@ -108,6 +108,12 @@ impl Socket {
         self.send_text(messages.to_string());
     }
 
+    /// Sends a payload, and lets nothing happen yet.
+    pub fn post(&self, messages: &Value) {
+        let text = Received::Text(messages.to_string().into());
+        line::change(&self.line, |line| line.arrive(text));
+    }
+
     /// Sends a text message as it is.
     pub fn send_text(&self, text: impl Into<Bytes>) {
         self.arrive(Received::Text(text.into()));

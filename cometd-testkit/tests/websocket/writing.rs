@@ -6,7 +6,7 @@ use bayeux_core::front::Bayeux;
 use bayeux_core::http::HttpConfig;
 use bayeux_core::{Event, RemovedReason};
 use cometd_testkit::socket::Socket;
-use cometd_testkit::wire::connect;
+use cometd_testkit::wire::{self, connect};
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -144,4 +144,20 @@ fn a_dropped_socket_is_a_lost_connection() {
     next.send(&json!([connect(&id)]));
     assert_eq!(data(&next.receive_all()), [0]);
     world.pass(10_000);
+}
+
+#[test]
+fn what_was_out_when_the_task_was_dropped_is_not_sent_again() {
+    let world = World::new();
+    let socket = world.client().socket();
+    let id = socket.open("/a");
+    // More than one turn of the task deals with, so that it ends with a parcel just written.
+    (0..1000).for_each(|number| socket.post(&json!([wire::publish(&id, "/a", number)])));
+    assert!(!world.sim.settle_within(1));
+    let sent = world.bayeux.stats().events_sent;
+    assert!((2..1000).contains(&sent), "{sent}");
+    drop(socket);
+    let next = world.client().socket();
+    next.send(&json!([connect(&id)]));
+    assert_eq!(data(&next.receive_all()), [] as [Value; 0]);
 }
