@@ -5,11 +5,10 @@
 //! it is over it looks whether there has been a request meanwhile, and sleeps for what is left.
 
 use alloc::sync::Arc;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use super::connections::Place;
-use super::signal::Signal;
 use crate::front::{Bayeux, Sleep};
 use crate::time::Time;
 
@@ -20,55 +19,65 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub(super) struct Idle {
     bayeux: Bayeux,
     place: Arc<Place>,
-    limit: Duration,
     /// How many requests there had been when it was looked last.
     seen: usize,
+    was_busy: bool,
     /// Since when there is nothing to do; what is being done counts until it was seen to be over.
     since: Time,
-    was_busy: bool,
+    /// When the sleep is over.
+    due: Time,
+    /// Who is woken then.
+    waker: Option<Waker>,
     sleep: Sleep,
-    /// The sleep may be over.
-    rung: Signal,
+    limit: Duration,
 }
 
 impl Idle {
     /// Nothing has been done since `since`.
     pub(super) fn new(bayeux: &Bayeux, place: &Arc<Place>, since: Time, limit: Duration) -> Self {
         let limit = limit.max(SHORTEST);
-        let seen = place.begun();
-        let sleep = bayeux.sleep_until(since + limit);
+        let (seen, due) = (place.begun(), since + limit);
+        let sleep = bayeux.sleep_until(due);
         let (bayeux, place) = (bayeux.clone(), Arc::clone(place));
-        Self { bayeux, place, limit, seen, since, was_busy: false, sleep, rung: Signal::new() }
+        Self { bayeux, place, seen, was_busy: false, since, due, waker: None, sleep, limit }
     }
 
     /// Begins anew, with another limit.
     pub(super) fn restart(&mut self, limit: Duration) {
         self.limit = limit.max(SHORTEST);
         self.since = self.bayeux.now();
-        self.sleep = self.bayeux.sleep_until(self.since + self.limit);
-        self.rung.give();
+        self.sleep_until(self.since + self.limit);
     }
 
-    /// Ready when there has been nothing to do for too long. To be polled after the connection.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn sleep_until(&mut self, due: Time) {
+        self.due = due;
+        self.sleep = self.bayeux.sleep_until(due);
+        // It was not polled yet.
+        self.waker = None;
+    }
+
+    /// Ready when there has been nothing to do for too long. To be polled after the connection;
+    /// `worked` says whether that was woken, and not something else.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, worked: bool) -> Poll<()> {
+        let now = self.bayeux.now();
         let (begun, busy) = (self.place.begun(), self.place.is_busy());
         if begun != self.seen || busy != self.was_busy {
-            (self.seen, self.was_busy) = (begun, busy);
-            self.since = self.bayeux.now();
+            (self.seen, self.was_busy, self.since) = (begun, busy, now);
         }
-        if !self.rung.take(cx) {
+        // A connection wakes for each delivery. The sleep is not asked then, through all its layers,
+        // unless it may be over as well.
+        let is_awaited = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if worked && is_awaited && now < self.due {
             return Poll::Pending;
         }
-        let waker = self.rung.waker();
-        let cx = &mut Context::from_waker(&waker);
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let now = self.bayeux.now();
             let due = if busy { now } else { self.since } + self.limit;
             if now >= due && !busy {
                 return Poll::Ready(());
             }
-            self.sleep = self.bayeux.sleep_until(due);
+            self.sleep_until(due);
         }
+        self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 
 use super::connections::{Ending, Place};
 use super::idle::Idle;
+use super::signal::Signal;
 
 /// How long a connection that is asked to end may do nothing: a request that was on its way then is
 /// answered, half of one is not waited for.
@@ -19,13 +20,17 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection that is asked to end when the server's end has come, or when it has had nothing to do for too
 /// long. If it still has nothing to do a little later, it ends so.
+// In this order: what is looked at each time is together.
+#[repr(C)]
 pub(super) struct Served<C> {
+    /// There is something to do for the connection.
+    woken: Signal,
+    ending: Ending,
+    asked: bool,
+    idle: Idle,
     connection: C,
     /// Asks it to end.
     shutdown: fn(&mut C),
-    ending: Ending,
-    idle: Idle,
-    asked: bool,
     peer: Option<SocketAddr>,
 }
 
@@ -37,12 +42,14 @@ impl<C: Future<Output = hyper::Result<()>> + Unpin> Served<C> {
         idle: Idle,
         peer: Option<SocketAddr>,
     ) -> Self {
-        Self { connection, shutdown, ending: place.ending(), idle, asked: false, peer }
+        let (woken, ending) = (Signal::new(), place.ending());
+        Self { woken, connection, shutdown, ending, idle, asked: false, peer }
     }
 
     fn ask_to_end(&mut self) {
         self.asked = true;
         (self.shutdown)(&mut self.connection);
+        self.woken.give();
         self.idle.restart(GRACE);
     }
 }
@@ -55,13 +62,18 @@ impl<C: Future<Output = hyper::Result<()>> + Unpin> Future for Served<C> {
             if !self.asked && self.ending.has_come() {
                 self.ask_to_end();
             }
-            if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
-                if let Err(error) = ended {
-                    failed(self.peer, &error);
+            let woken = self.woken.take(cx);
+            if woken {
+                let waker = self.woken.waker();
+                let cx = &mut Context::from_waker(&waker);
+                if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
+                    if let Err(error) = ended {
+                        failed(self.peer, &error);
+                    }
+                    return Poll::Ready(());
                 }
-                return Poll::Ready(());
             }
-            match self.idle.poll(cx) {
+            match self.idle.poll(cx, woken) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(()) if self.asked => return Poll::Ready(()),
                 Poll::Ready(()) => self.ask_to_end(),

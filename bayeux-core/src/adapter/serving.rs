@@ -18,6 +18,7 @@ use http_body::Body;
 use super::body::CometdBody;
 use super::read::{ReadError, Start, discard, read};
 use super::service::CometdService;
+use super::signal::hushed;
 use crate::front::{Context as RequestContext, Exchanging, Receipt};
 use crate::http::Exchange;
 
@@ -83,7 +84,16 @@ where
             let Self { service, context, exchange, .. } = self;
             return Stage::Exchanging(service.bayeux.exchange_in(context, exchange, Bytes::new()));
         };
-        let start = match Pin::new(&mut self.body).poll_frame(cx) {
+        // hyper wakes a connection when a piece of a body is taken out of it, so that the next one may come.
+        // Over HTTP/1 nothing comes behind the last one. (Over HTTP/2 the peer is told that there is room.)
+        let (frame, woken) = match self.exchange.http2() {
+            true => (Pin::new(&mut self.body).poll_frame(cx), false),
+            false => hushed(|| Pin::new(&mut self.body).poll_frame(cx)),
+        };
+        if woken && !self.body.is_end_stream() {
+            cx.waker().wake_by_ref();
+        }
+        let start = match frame {
             Poll::Pending => Start::Nothing,
             Poll::Ready(None) => Start::All(Bytes::new()),
             Poll::Ready(Some(Err(_))) => Start::Broken,

@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::task::Wake;
+use core::cell::Cell;
 use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Waker};
@@ -28,12 +29,48 @@ impl Shared {
     }
 }
 
+std::thread_local! {
+    /// What becomes of signals that are given on this thread.
+    static EAR: Cell<Ear> = const { Cell::new(Ear::Open) };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ear {
+    Open,
+    /// They are not given.
+    Closed,
+    /// They would have been.
+    Missed,
+}
+
+/// Does something on which signals are not given, as far as this thread gives them; whether there would have
+/// been one. It is for what is known to wake a task that has nothing to do about it.
+pub(super) fn hushed<T>(act: impl FnOnce() -> T) -> (T, bool) {
+    /// Opens the ear again, also when `act` panics.
+    struct Opened(Ear);
+
+    impl Drop for Opened {
+        fn drop(&mut self) {
+            EAR.set(self.0);
+        }
+    }
+
+    let before = Opened(EAR.replace(Ear::Closed));
+    let done = act();
+    let missed = EAR.get() == Ear::Missed;
+    drop(before);
+    (done, missed)
+}
+
 impl Wake for Shared {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        if EAR.get() != Ear::Open {
+            return EAR.set(Ear::Missed);
+        }
         self.given.store(true, Ordering::Release);
         let task = self.task().clone();
         if let Some(task) = task {
@@ -69,5 +106,79 @@ impl Signal {
     /// Gives the signal, and wakes the task.
     pub(super) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.shared))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicUsize;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Rig {
+        task: Arc<Task>,
+        signal: Signal,
+        waker: Waker,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let (task, mut signal) = (Arc::new(Task::default()), Signal::new());
+            let waker = Waker::from(Arc::clone(&task));
+            assert!(signal.take(&Context::from_waker(&waker)), "nobody has asked yet");
+            Self { task, signal, waker }
+        }
+
+        fn take(&mut self) -> (bool, usize) {
+            let given = self.signal.take(&Context::from_waker(&self.waker));
+            (given, self.task.0.swap(0, Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_signal_is_given_once_and_wakes_the_task() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.take(), (false, 0));
+        rig.signal.waker().wake();
+        assert_eq!(rig.take(), (true, 1));
+        assert_eq!(rig.take(), (false, 0));
+    }
+
+    #[test]
+    fn a_hushed_signal_is_not_given_but_noticed() {
+        let mut rig = Rig::new();
+        let waker = rig.signal.waker();
+        assert_eq!(hushed(|| waker.wake_by_ref()), ((), true));
+        assert_eq!(hushed(|| ()), ((), false));
+        assert_eq!(rig.take(), (false, 0));
+        waker.wake_by_ref();
+        assert_eq!(rig.take(), (true, 1), "only as long as that");
+    }
+
+    #[test]
+    fn another_thread_is_not_hushed() {
+        let mut rig = Rig::new();
+        let waker = rig.signal.waker();
+        let (joined, missed) = hushed(|| std::thread::spawn(move || waker.wake()).join());
+        joined.unwrap();
+        assert!(!missed);
+        assert_eq!(rig.take(), (true, 1));
+    }
+
+    #[test]
+    fn a_panic_ends_the_hush() {
+        let mut rig = Rig::new();
+        catch_unwind(AssertUnwindSafe(|| hushed(|| panic!("as it may")))).unwrap_err();
+        rig.signal.waker().wake();
+        assert_eq!(rig.take(), (true, 1));
     }
 }

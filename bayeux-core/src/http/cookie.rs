@@ -9,7 +9,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::str;
+use core::{iter, str};
 
 use ::http::header::{self, HeaderMap, HeaderValue};
 use bytes::Bytes;
@@ -68,12 +68,14 @@ impl BrowserCookie {
     /// for another path or domain goes along under the same name, maybe in front. The headers are
     /// taken as bytes, since other cookies may hold anything.
     pub(super) fn find(&self, headers: &HeaderMap) -> Option<BrowserId> {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            // A `;` ends a cookie also inside quotes, where none is allowed (RFC 6265 §4.1.1).
-            .flat_map(|value| value.as_bytes().split(|&byte| byte == b';'))
-            .find_map(|pair| self.value(pair))
+        let mut values = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let first = values.next()?;
+        // Nearly always there is one, and no other cookie. A `;` ends a cookie also inside quotes, where none
+        // is allowed (RFC 6265 §4.1.1).
+        self.value(first).or_else(|| {
+            let pairs = iter::once(first).chain(values);
+            pairs.flat_map(|it| it.split(|&byte| byte == b';')).find_map(|it| self.value(it))
+        })
     }
 
     fn value(&self, pair: &[u8]) -> Option<BrowserId> {

@@ -35,6 +35,10 @@ pub(super) fn classify(headers: &HeaderMap) -> Result<Media, &'static str> {
     if values.next().is_some() {
         return Err("more than one Content-Type");
     }
+    if let b"application/json" | b"application/json;charset=UTF-8" = value.as_bytes() {
+        // What nearly all of them say, cometd.js the second.
+        return Ok(Media::Json);
+    }
     let Ok(text) = value.to_str() else { return Err(UNKNOWN) };
     let mut parts = text.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();

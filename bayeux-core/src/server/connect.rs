@@ -9,7 +9,7 @@
 use core::time::Duration;
 
 use super::keys::SessionKey;
-use super::link::{Answering, HeldConnect, LinkState};
+use super::link::{Answering, HeldConnect, LinkState, Resumed};
 use super::payload::{InProgress, Payload, Step};
 use super::session::State;
 use super::{Event, Refusal, ResumeCause, Server};
@@ -155,7 +155,17 @@ impl Server {
 
     /// Answers the held connect, if there is one. Events join when the answer leaves.
     pub(super) fn resume(&mut self, key: SessionKey, cause: ResumeCause) {
-        self.resume_with(key, cause, |_| {});
+        let Some((link, resumed)) = self.take_held(key, cause) else { return };
+        match self.links.get_mut(&link) {
+            Some(it) if matches!(it.state, LinkState::Held { .. }) => {
+                it.state = LinkState::Resumed(resumed);
+                self.outbox.push_answer(link);
+            }
+            _ => {
+                let answering = self.answer_resumed(resumed);
+                self.answer_link(link, answering);
+            }
+        }
     }
 
     /// The same with a say in what is answered. Whether there was one.
@@ -165,36 +175,44 @@ impl Server {
         cause: ResumeCause,
         adjust: impl FnOnce(&mut Answering),
     ) -> bool {
-        let Some(link) = self.release(key, cause) else { return false };
-        let Some(it) = self.links.get_mut(&link) else { return false };
-        let connect = match &mut it.state {
-            LinkState::Held { connect, .. } => core::mem::take(connect),
-            LinkState::Socket(socket) => {
-                match self.sockets.get_mut(*socket).and_then(|it| it.release()) {
-                    Some(connect) => connect,
-                    None => return false,
-                }
-            }
-            LinkState::Open
-            | LinkState::Working(_)
-            | LinkState::Answering(_)
-            | LinkState::Sent { .. } => return false,
-        };
-        let reply = self.connect_reply(key, connect.into_reply());
-        let owner = self.session_id(key);
-        let counted = self.owe_answer(key);
-        let mut answering = Answering {
-            session: Some(key),
-            replies: alloc::vec![reply],
-            connect: self.sessions.get(key).map_or(0, |session| session.connects),
-            owner,
-            counted,
-            timestamp: self.sessions.get(key).is_some_and(|session| session.timestamp),
-            ..Answering::default()
-        };
+        let Some((link, resumed)) = self.take_held(key, cause) else { return false };
+        let mut answering = self.answer_resumed(resumed);
         adjust(&mut answering);
         self.answer_link(link, answering);
         true
+    }
+
+    /// Takes the held connect, which is to be answered.
+    fn take_held(&mut self, key: SessionKey, cause: ResumeCause) -> Option<(LinkId, Resumed)> {
+        let link = self.release(key, cause)?;
+        let connect = match &mut self.links.get_mut(&link)?.state {
+            LinkState::Held { connect, .. } => core::mem::take(connect),
+            LinkState::Socket(socket) => self.sockets.get_mut(*socket)?.release()?,
+            LinkState::Open
+            | LinkState::Working(_)
+            | LinkState::Resumed(_)
+            | LinkState::Answering(_)
+            | LinkState::Sent { .. } => return None,
+        };
+        let counted = self.owe_answer(key);
+        let session = self.sessions.get(key)?;
+        let (owner, number, timestamp) = (session.id, session.connects, session.timestamp);
+        Some((link, Resumed { session: key, connect, owner, number, counted, timestamp }))
+    }
+
+    /// The answer to a connect that was resumed.
+    pub(super) fn answer_resumed(&mut self, resumed: Resumed) -> Answering {
+        let Resumed { session, connect, owner, number, counted, timestamp } = resumed;
+        let reply = self.advised(session, connect.into_reply());
+        Answering {
+            session: Some(session),
+            replies: alloc::vec![reply],
+            connect: number,
+            owner: Some(owner),
+            counted,
+            timestamp,
+            ..Answering::default()
+        }
     }
 
     /// Makes the answer of a link due.
@@ -226,8 +244,13 @@ impl Server {
     }
 
     /// Completes a successful connect reply, with advice if it is due.
-    fn connect_reply(&mut self, key: SessionKey, mut reply: Reply) -> Reply {
+    fn connect_reply(&mut self, key: SessionKey, reply: Reply) -> Reply {
         self.start_expiry(key);
+        self.advised(key, reply)
+    }
+
+    /// A reply to a connect with the advice that is due.
+    fn advised(&mut self, key: SessionKey, mut reply: Reply) -> Reply {
         let Some(session) = self.sessions.get_mut(key) else { return reply };
         if core::mem::take(&mut session.advise) || self.draining.is_some() {
             reply.details_mut().advice = self.advice(key);

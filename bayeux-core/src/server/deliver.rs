@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use super::keys::SessionKey;
-use super::link::{Answering, Link, LinkState};
+use super::link::{Answering, LinkState, Resumed};
 use super::queue::{Flight, Offered};
 use super::timers::TimerKey;
 use super::{Event, RemovedReason, ResumeCause, Server};
@@ -199,25 +199,28 @@ impl Server {
     /// Hands over the answer of a link, with the events that may leave with it.
     pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Parcel> {
         let it = self.links.get_mut(&link)?;
-        let answering = match &mut it.state {
-            LinkState::Answering(answering) => answering,
-            &mut LinkState::Socket(socket) => return self.dispatch_socket(socket),
+        match it.state {
+            LinkState::Socket(socket) => return self.dispatch_socket(socket),
+            LinkState::Resumed(_) | LinkState::Answering(_) => {}
+            _ => return None,
+        }
+        let answering = match core::mem::replace(&mut it.state, LinkState::Open) {
+            LinkState::Resumed(resumed) => self.answer_resumed(resumed),
+            LinkState::Answering(answering) => *answering,
             _ => return None,
         };
-        let answering = core::mem::take(&mut **answering);
         let Answering { session, mut replies, last_events, browser, in_batch, mut owner, .. } =
             answering;
         let (number, timestamp, counted) =
             (answering.connect, answering.timestamp, answering.counted);
         let answers = |verb| replies.iter().any(|reply| reply.answers(verb));
         let (connect, handshake) = (answers(Verb::Connect), answers(Verb::Handshake));
-        it.state = LinkState::Sent { session, flight: None, starts_expiry: connect || handshake };
 
         self.said_farewell(owner, &last_events);
         if counted {
             self.settle_answer(session, owner);
         }
-        let mut events = last_events;
+        let (mut events, mut flight) = (last_events, None);
         let carrier = session.filter(|&key| {
             // What goes with an older connect than the latest may arrive nowhere, and the number
             // that goes with the latest would acknowledge it.
@@ -229,13 +232,10 @@ impl Server {
         if let Some(key) = carrier {
             // A farewell goes with the answer to a payload that has no session any more.
             owner = owner.or_else(|| self.session_id(key));
-            let (queued, taken) = self.take_events(key, usize::MAX, &mut replies);
-            events = queued;
-            if let Some(Link { state: LinkState::Sent { flight, .. }, .. }) =
-                self.links.get_mut(&link)
-            {
-                *flight = taken;
-            }
+            (events, flight) = self.take_events(key, usize::MAX, &mut replies);
+        }
+        if let Some(it) = self.links.get_mut(&link) {
+            it.state = LinkState::Sent { session, flight, starts_expiry: connect || handshake };
         }
         if let (true, Some(first), false) = (handshake, replies.first_mut(), events.is_empty()) {
             first.details_mut().messages = Some(events.len());
@@ -395,6 +395,13 @@ impl Server {
                 let session = *session;
                 self.links.remove(&link);
                 self.lose(session, link);
+            }
+            LinkState::Resumed(Resumed { session, owner, counted, .. }) => {
+                let (session, owner, counted) = (*session, *owner, *counted);
+                self.links.remove(&link);
+                if counted {
+                    self.settle_answer(Some(session), Some(owner));
+                }
             }
             LinkState::Answering(answering) => {
                 let answering = core::mem::take(&mut **answering);

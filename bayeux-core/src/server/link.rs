@@ -59,6 +59,8 @@ pub(super) enum LinkState {
     Working(Box<Payload>),
     /// The payload was a connect that is held.
     Held { session: SessionKey, connect: HeldConnect },
+    /// The connect was held, and is to be answered with what is queued when that is collected.
+    Resumed(Resumed),
     /// There is an answer, which leaves when it is collected.
     Answering(Box<Answering>),
     /// The link is a WebSocket, which goes through the above again and again.
@@ -78,6 +80,21 @@ pub(super) enum LinkState {
 pub(super) struct HeldConnect {
     id: Option<Json>,
     timesync: Option<Box<TimesyncReply>>,
+}
+
+/// A connect whose reply is made up when it is collected. (A publish to many resumes many, and to make up
+/// their replies there and then is to have them all in memory before the first is written.)
+pub(super) struct Resumed {
+    pub(super) session: SessionKey,
+    pub(super) connect: HeldConnect,
+    /// The session, also when it is gone.
+    pub(super) owner: SessionId,
+    /// The number of this connect among those of its session.
+    pub(super) number: u32,
+    /// Whether the owner counts this among what is on its way to its client.
+    pub(super) counted: bool,
+    /// Whether the client wants a timestamp on each message.
+    pub(super) timestamp: bool,
 }
 
 impl HeldConnect {
@@ -117,6 +134,7 @@ impl Server {
             LinkState::Open
             | LinkState::Working(_)
             | LinkState::Held { .. }
+            | LinkState::Resumed(_)
             | LinkState::Answering(_)
             | LinkState::Sent { .. } => it.state = LinkState::Working(payload.into()),
         }
@@ -133,6 +151,7 @@ impl Server {
             }
             LinkState::Open
             | LinkState::Held { .. }
+            | LinkState::Resumed(_)
             | LinkState::Answering(_)
             | LinkState::Sent { .. } => None,
         }
