@@ -257,6 +257,10 @@ impl Frames for Wire {
         })
     }
 
+    fn receives_after_writing(&self) -> bool {
+        self.answering
+    }
+
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         // What is out already is kept until the rest is.
         if self.buffered() + self.written < WRITE_BUFFER {

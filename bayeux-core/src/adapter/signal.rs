@@ -165,6 +165,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "it is about threads")]
     fn another_thread_is_not_hushed() {
         let mut rig = Rig::new();
         let waker = rig.signal.waker();

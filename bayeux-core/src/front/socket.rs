@@ -64,8 +64,14 @@ pub struct Broken;
 /// All methods are polls of one task, so that reading and writing need no lock and no select.
 pub trait Frames: Send + Unpin {
     /// The next thing that comes in. Not called again after [`Received::Violation`] or
-    /// [`Received::End`]. It may wait for writing; it is called again when something was written.
+    /// [`Received::End`].
     fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received>;
+
+    /// Whether nothing is received before something was written: then that is tried again after each
+    /// writing.
+    fn receives_after_writing(&self) -> bool {
+        false
+    }
 
     /// Waits until there is room for another frame: what was sent before is out, or fits into a
     /// small buffer.
@@ -216,14 +222,11 @@ impl<F: Frames> Future for Socket<F> {
                     let alive = Input::Alive { link: self.link };
                     (news, looked) = (self.turn(cx, Some(alive)), true);
                 }
-                Written::All { parcel } => {
-                    // Reading may have waited for this.
-                    quiet = false;
-                    if parcel {
-                        let sent = Input::Sent { link: self.link, delivered: true };
-                        (news, looked) = (self.turn(cx, Some(sent)), true);
-                    }
+                Written::All { parcel: true } => {
+                    let sent = Input::Sent { link: self.link, delivered: true };
+                    (news, looked) = (self.turn(cx, Some(sent)), true);
                 }
+                Written::All { parcel: false } => {}
             }
             if self.stage == Stage::Open && !quiet && self.wants_to_read() {
                 match self.frames.poll_receive(cx) {
@@ -231,7 +234,7 @@ impl<F: Frames> Future for Socket<F> {
                         news = true;
                         self.take(cx, received);
                     }
-                    Poll::Pending => quiet = true,
+                    Poll::Pending => quiet = !self.frames.receives_after_writing(),
                 }
             }
             if self.stage == Stage::Open && !news {
@@ -269,9 +272,9 @@ impl<F: Frames> Socket<F> {
 
     /// What has become of what was to be written.
     fn write(&mut self, cx: &mut TaskContext<'_>) -> Written {
-        match mem::replace(&mut self.written, Written::Nothing) {
-            Written::Nothing => {}
-            written => return written,
+        let written = mem::replace(&mut self.written, Written::Nothing);
+        if !matches!(written, Written::Nothing) {
+            return written;
         }
         let Some(mut outgoing) = self.outgoing.take() else { return Written::Nothing };
         match self.poll_write(cx, &mut outgoing) {

@@ -199,15 +199,20 @@ impl Server {
     /// Hands over the answer of a link, with the events that may leave with it.
     pub(super) fn dispatch(&mut self, link: LinkId) -> Option<Parcel> {
         let it = self.links.get_mut(&link)?;
-        match it.state {
-            LinkState::Socket(socket) => return self.dispatch_socket(socket),
-            LinkState::Resumed(_) | LinkState::Answering(_) => {}
-            _ => return None,
-        }
-        let answering = match core::mem::replace(&mut it.state, LinkState::Open) {
-            LinkState::Resumed(resumed) => self.answer_resumed(resumed),
-            LinkState::Answering(answering) => *answering,
-            _ => return None,
+        let answering = match &mut it.state {
+            LinkState::Socket(socket) => {
+                let socket = *socket;
+                return self.dispatch_socket(socket);
+            }
+            LinkState::Resumed(resumed) => {
+                let resumed = resumed.take();
+                self.answer_resumed(resumed)
+            }
+            LinkState::Answering(answering) => core::mem::take(&mut **answering),
+            LinkState::Open
+            | LinkState::Working(_)
+            | LinkState::Held { .. }
+            | LinkState::Sent { .. } => return None,
         };
         let Answering { session, mut replies, last_events, browser, in_batch, mut owner, .. } =
             answering;

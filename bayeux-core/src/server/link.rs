@@ -75,6 +75,13 @@ pub(super) enum LinkState {
     },
 }
 
+impl LinkState {
+    /// The socket that the link is, if it is one.
+    pub(super) fn socket(&self) -> Option<SocketKey> {
+        if let Self::Socket(socket) = self { Some(*socket) } else { None }
+    }
+}
+
 /// What is left of a connect that is held: what its reply needs.
 #[derive(Default)]
 pub(super) struct HeldConnect {
@@ -95,6 +102,13 @@ pub(super) struct Resumed {
     pub(super) counted: bool,
     /// Whether the client wants a timestamp on each message.
     pub(super) timestamp: bool,
+}
+
+impl Resumed {
+    /// It is about to be answered.
+    pub(super) fn take(&mut self) -> Self {
+        Self { connect: core::mem::take(&mut self.connect), ..*self }
+    }
 }
 
 impl HeldConnect {
@@ -118,7 +132,14 @@ impl Server {
             Some(&LinkState::Socket(socket)) => {
                 self.sockets.get_mut(socket).is_some_and(Socket::take_payload)
             }
-            _ => false,
+            Some(
+                LinkState::Working(_)
+                | LinkState::Held { .. }
+                | LinkState::Resumed(_)
+                | LinkState::Answering(_)
+                | LinkState::Sent { .. },
+            )
+            | None => false,
         }
     }
 

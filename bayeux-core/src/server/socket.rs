@@ -168,10 +168,7 @@ impl Server {
 
     /// The socket that a link is, if it is one.
     pub(super) fn socket_key(&self, link: LinkId) -> Option<SocketKey> {
-        match self.links.get(&link)?.state {
-            LinkState::Socket(socket) => Some(socket),
-            _ => None,
-        }
+        self.links.get(&link)?.state.socket()
     }
 
     pub(super) fn socket(&mut self, link: LinkId) -> Option<&mut Socket> {
