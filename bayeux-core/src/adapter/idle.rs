@@ -26,6 +26,8 @@ pub(super) struct Idle {
     since: Time,
     /// When the sleep is over.
     due: Time,
+    /// Whether it was seen to be over.
+    is_over: bool,
     /// Who is woken then.
     waker: Option<Waker>,
     sleep: Sleep,
@@ -36,10 +38,19 @@ impl Idle {
     /// Nothing has been done since `since`.
     pub(super) fn new(bayeux: &Bayeux, place: &Arc<Place>, since: Time, limit: Duration) -> Self {
         let limit = limit.max(SHORTEST);
-        let (seen, due) = (place.begun(), since + limit);
-        let sleep = bayeux.sleep_until(due);
-        let (bayeux, place) = (bayeux.clone(), Arc::clone(place));
-        Self { bayeux, place, seen, was_busy: false, since, due, waker: None, sleep, limit }
+        let due = since + limit;
+        Self {
+            bayeux: bayeux.clone(),
+            place: Arc::clone(place),
+            seen: place.begun(),
+            was_busy: false,
+            since,
+            due,
+            is_over: false,
+            waker: None,
+            sleep: bayeux.sleep_until(due),
+            limit,
+        }
     }
 
     /// Begins anew, with another limit.
@@ -50,34 +61,46 @@ impl Idle {
     }
 
     fn sleep_until(&mut self, due: Time) {
-        self.due = due;
-        self.sleep = self.bayeux.sleep_until(due);
-        // It was not polled yet.
-        self.waker = None;
+        (self.due, self.sleep) = (due, self.bayeux.sleep_until(due));
+        (self.is_over, self.waker) = (false, None);
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.is_over = self.is_over || self.sleep.as_mut().poll(cx).is_ready();
+        self.is_over
+    }
+
+    /// Sees to it that the task is woken when the sleep is over. To be called before the connection is
+    /// polled: some runtimes let a task that has done much ask for nothing more, not even for that.
+    pub(super) fn wait(&mut self, cx: &mut Context<'_>) {
+        let is_awaited = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !is_awaited && !self.is_over(cx) {
+            self.waker = Some(cx.waker().clone());
+        }
     }
 
     /// Ready when there has been nothing to do for too long. To be polled after the connection;
     /// `worked` says whether that was woken, and not something else.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, worked: bool) -> Poll<()> {
-        let now = self.bayeux.now();
+        let mut now = self.bayeux.now();
         let (begun, busy) = (self.place.begun(), self.place.is_busy());
         if begun != self.seen || busy != self.was_busy {
             (self.seen, self.was_busy, self.since) = (begun, busy, now);
         }
         // A connection wakes for each delivery. The sleep is not asked then, through all its layers,
         // unless it may be over as well.
-        let is_awaited = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if worked && is_awaited && now < self.due {
+        if worked && now < self.due && self.waker.is_some() {
             return Poll::Pending;
         }
-        while self.sleep.as_mut().poll(cx).is_ready() {
+        while self.is_over(cx) {
             let due = if busy { now } else { self.since } + self.limit;
             if now >= due && !busy {
                 return Poll::Ready(());
             }
             self.sleep_until(due);
+            // A sleep that is short enough is over when it begins.
+            now = self.bayeux.now();
         }
-        self.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

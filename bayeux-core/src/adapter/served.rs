@@ -58,6 +58,7 @@ impl<C: Future<Output = hyper::Result<()>> + Unpin> Future for Served<C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.idle.wait(cx);
         loop {
             if !self.asked && self.ending.has_come() {
                 self.ask_to_end();

@@ -88,7 +88,10 @@ where
         // Over HTTP/1 nothing comes behind the last one. (Over HTTP/2 the peer is told that there is room.)
         let (frame, woken) = match self.exchange.http2() {
             true => (Pin::new(&mut self.body).poll_frame(cx), false),
-            false => hushed(|| Pin::new(&mut self.body).poll_frame(cx)),
+            false => {
+                let waker = cx.waker().clone();
+                hushed(&waker, || Pin::new(&mut self.body).poll_frame(cx))
+            }
         };
         if woken && !self.body.is_end_stream() {
             cx.waker().wake_by_ref();

@@ -30,34 +30,34 @@ impl Shared {
 }
 
 std::thread_local! {
-    /// What becomes of signals that are given on this thread.
-    static EAR: Cell<Ear> = const { Cell::new(Ear::Open) };
+    /// Whose signals are not given on this thread.
+    static HUSHED: Cell<Hush> = const { Cell::new(Hush::Nobody) };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ear {
-    Open,
-    /// They are not given.
-    Closed,
-    /// They would have been.
-    Missed,
+enum Hush {
+    Nobody,
+    /// Those of the waker with this data.
+    Waker(*const ()),
+    /// The same, and there has been one.
+    Missed(*const ()),
 }
 
-/// Does something on which signals are not given, as far as this thread gives them; whether there would have
-/// been one. It is for what is known to wake a task that has nothing to do about it.
-pub(super) fn hushed<T>(act: impl FnOnce() -> T) -> (T, bool) {
-    /// Opens the ear again, also when `act` panics.
-    struct Opened(Ear);
+/// Does something on which `waker` does not wake, if it is a signal's, and as far as this thread wakes it; whether
+/// it would have. That is for what is known to wake a task that has nothing to do about it.
+pub(super) fn hushed<T>(waker: &Waker, act: impl FnOnce() -> T) -> (T, bool) {
+    /// Sets back what was before, also when `act` panics.
+    struct Before(Hush);
 
-    impl Drop for Opened {
+    impl Drop for Before {
         fn drop(&mut self) {
-            EAR.set(self.0);
+            HUSHED.set(self.0);
         }
     }
 
-    let before = Opened(EAR.replace(Ear::Closed));
+    let before = Before(HUSHED.replace(Hush::Waker(waker.data())));
     let done = act();
-    let missed = EAR.get() == Ear::Missed;
+    let missed = matches!(HUSHED.get(), Hush::Missed(_));
     drop(before);
     (done, missed)
 }
@@ -68,8 +68,11 @@ impl Wake for Shared {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if EAR.get() != Ear::Open {
-            return EAR.set(Ear::Missed);
+        match HUSHED.get() {
+            Hush::Waker(it) | Hush::Missed(it) if it == Arc::as_ptr(self).cast() => {
+                return HUSHED.set(Hush::Missed(it));
+            }
+            Hush::Nobody | Hush::Waker(_) | Hush::Missed(_) => {}
         }
         self.given.store(true, Ordering::Release);
         let task = self.task().clone();
@@ -157,8 +160,8 @@ mod tests {
     fn a_hushed_signal_is_not_given_but_noticed() {
         let mut rig = Rig::new();
         let waker = rig.signal.waker();
-        assert_eq!(hushed(|| waker.wake_by_ref()), ((), true));
-        assert_eq!(hushed(|| ()), ((), false));
+        assert_eq!(hushed(&waker, || waker.wake_by_ref()), ((), true));
+        assert_eq!(hushed(&waker, || ()), ((), false));
         assert_eq!(rig.take(), (false, 0));
         waker.wake_by_ref();
         assert_eq!(rig.take(), (true, 1), "only as long as that");
@@ -169,16 +172,27 @@ mod tests {
     fn another_thread_is_not_hushed() {
         let mut rig = Rig::new();
         let waker = rig.signal.waker();
-        let (joined, missed) = hushed(|| std::thread::spawn(move || waker.wake()).join());
+        let its = waker.clone();
+        let (joined, missed) = hushed(&waker, || std::thread::spawn(move || its.wake()).join());
         joined.unwrap();
         assert!(!missed);
         assert_eq!(rig.take(), (true, 1));
     }
 
     #[test]
+    fn nobody_else_is_hushed() {
+        let (hushing, mut other) = (Rig::new(), Rig::new());
+        let wakers = [hushing.signal.waker(), other.signal.waker()];
+        assert_eq!(hushed(&wakers[0], || wakers[1].wake_by_ref()), ((), false));
+        assert_eq!(other.take(), (true, 1));
+        assert_eq!(hushed(&hushing.waker, || wakers[0].wake_by_ref()), ((), false));
+    }
+
+    #[test]
     fn a_panic_ends_the_hush() {
         let mut rig = Rig::new();
-        catch_unwind(AssertUnwindSafe(|| hushed(|| panic!("as it may")))).unwrap_err();
+        let waker = rig.signal.waker();
+        catch_unwind(AssertUnwindSafe(|| hushed(&waker, || panic!("as it may")))).unwrap_err();
         rig.signal.waker().wake();
         assert_eq!(rig.take(), (true, 1));
     }

@@ -179,7 +179,8 @@ impl State {
         }
         for input in inputs {
             if !matches!(input, Input::Sent { .. }) {
-                // The input may be the end of the link. (Before a parcel is out there is no other.)
+                // The input may be the end of the link. (Before a parcel is out there is no other to
+                // collect, and whatever else is noted can wait.)
                 self.collect_mail(bayeux, link, mail, after);
             }
             self.turn(bayeux, bayeux.now(), input, after);

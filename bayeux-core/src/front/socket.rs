@@ -67,10 +67,10 @@ pub trait Frames: Send + Unpin {
     /// [`Received::End`].
     fn poll_receive(&mut self, cx: &mut TaskContext<'_>) -> Poll<Received>;
 
-    /// Whether nothing is received before something was written: then that is tried again after each
-    /// writing.
+    /// Asked when [`poll_receive`](Frames::poll_receive) was pending: whether it may have waited for
+    /// writing, so that it is to be called again after that. If not, its waker tells when.
     fn receives_after_writing(&self) -> bool {
-        false
+        true
     }
 
     /// Waits until there is room for another frame: what was sent before is out, or fits into a
@@ -225,6 +225,8 @@ impl<F: Frames> Future for Socket<F> {
                 Written::All { parcel: true } => {
                     let sent = Input::Sent { link: self.link, delivered: true };
                     (news, looked) = (self.turn(cx, Some(sent)), true);
+                    // What follows is not written before the peer had a chance to say that it is going.
+                    quiet &= self.outgoing.is_none();
                 }
                 Written::All { parcel: false } => {}
             }
@@ -260,12 +262,13 @@ impl<F: Frames> Socket<F> {
         let mut news = false;
         loop {
             let mut mail = Mail::default();
+            let follows = matches!(input, Some(Input::Sent { .. }));
             let Self { bayeux, link, .. } = &*self;
             bayeux.turn_at_the_bottom(|state, after| {
                 state.turn_socket(bayeux, *link, input, cx.waker(), &mut mail, after);
             });
             news |= !mail.is_empty();
-            let Some(payload) = self.open(cx, mail) else { return news };
+            let Some(payload) = self.open(cx, mail, follows) else { return news };
             input = Some(Input::Receive { link: self.link, payload });
         }
     }
@@ -350,15 +353,25 @@ impl<F: Frames> Socket<F> {
         }
     }
 
-    /// Deals with what the machine wants. The payload that was read ahead, if it is its turn.
-    fn open(&mut self, cx: &mut TaskContext<'_>, mail: Mail) -> Option<Vec<Request>> {
+    /// Deals with what the machine wants: a parcel that `follows` another one waits until there was a look
+    /// at what comes in. The payload that was read ahead, if it is its turn.
+    fn open(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        mail: Mail,
+        follows: bool,
+    ) -> Option<Vec<Request>> {
         if let Some((mut parcel, passage)) = mail.parcel {
             if let Some(passage) = passage {
                 passage.apply(&mut parcel, &*self.bayeux.shared.runtime);
             }
             let wall = self.bayeux.shared.wall_of(&parcel);
             let outgoing = self.outgoing(Some(Texts::new(parcel, wall)));
-            self.begin_to_write(cx, outgoing);
+            if follows {
+                self.outgoing = Some(outgoing.into());
+            } else {
+                self.begin_to_write(cx, outgoing);
+            }
         }
         if mail.ping {
             let ping = self.outgoing(None);

@@ -203,7 +203,12 @@ impl Server {
     /// The answer to a connect that was resumed.
     pub(super) fn answer_resumed(&mut self, resumed: Resumed) -> Answering {
         let Resumed { session, connect, owner, number, counted, timestamp } = resumed;
-        let reply = self.advised(session, connect.into_reply());
+        let mut reply = connect.into_reply();
+        // The answer to an older connect than the latest may arrive nowhere: the advice is for that one.
+        let is_latest = self.sessions.get(session).is_some_and(|it| it.connects == number);
+        if is_latest || self.draining.is_some() {
+            reply = self.advised(session, reply);
+        }
         Answering {
             session: Some(session),
             replies: alloc::vec![reply],

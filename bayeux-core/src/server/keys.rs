@@ -7,6 +7,6 @@ slotmap::new_key_type! {
     /// A channel in [`Channels`](super::channels::Channels).
     pub(super) struct ChannelKey;
 
-    /// A WebSocket among the server's sockets.
+    /// A WebSocket, or a local link, among the server's sockets.
     pub(super) struct SocketKey;
 }

@@ -15,6 +15,7 @@
 //! - `setup`: how a session begins, and how one ends that nobody uses.
 //! - `session`, `queue`, `channels`, `timers`, `questions`, `rules`: what the server remembers.
 //! - `deliver`: how an event gets into a queue, wakes a connect, and leaves in a parcel.
+//! - `outbox`: what is to be done, in one order.
 //! - `command`, `drain`: what the application wants.
 //! - `input`, `output`, `question`, `event`, `stats`, `view`: the words of the interface.
 
@@ -269,7 +270,7 @@ impl Server {
                 TimerKey::Session(session) => self.session_due(session),
                 TimerKey::Lazy(session) => self.lazy_due(session),
                 TimerKey::Activity(session) => self.activity_due(session),
-                TimerKey::Socket(link) => self.socket_due(link),
+                TimerKey::Socket(socket) => self.socket_due(socket),
                 TimerKey::Channel(channel) => self.channel_due(channel),
                 TimerKey::Question(question) => self.question_due(question),
                 TimerKey::Payload(link) => self.payload_due(link),

@@ -213,3 +213,24 @@ fn a_relayed_message_reaches_subscribers_and_goes_no_further() {
         .collect();
     assert_eq!(relayed, [r#""from here""#]);
 }
+
+#[test]
+fn an_overtaken_connect_does_not_take_the_advice_that_the_latest_asked_for() {
+    let mut bench = Bench::new();
+    let visitor = bench.visitor();
+    bench.late = true;
+    let older = bench.hold(&visitor);
+    bench.pass(30_000);
+    assert_eq!(bench.named.pop(), Some(older), "its time is up");
+    let mut asks = connect(&visitor);
+    asks[0]["advice"] = json!({ "timeout": 20_000 });
+    let newer = bench.post(Some(&visitor), &asks);
+    assert_eq!(bench.answer(newer), None, "it is held");
+    bench.collect(older);
+    assert_eq!(bench.take(older)[0].get("advice"), None);
+    bench.deliver(&visitor, json!(1));
+    bench.drain();
+    assert_eq!(bench.named.pop(), Some(newer));
+    bench.collect(newer);
+    assert_eq!(bench.take(newer)[1]["advice"]["reconnect"], "retry");
+}

@@ -161,3 +161,17 @@ fn what_was_out_when_the_task_was_dropped_is_not_sent_again() {
     next.send(&json!([connect(&id)]));
     assert_eq!(data(&next.receive_all()), [] as [Value; 0]);
 }
+
+#[test]
+fn what_follows_is_not_written_to_a_peer_that_has_gone() {
+    let world = World::new();
+    let socket = world.client().socket();
+    let id = socket.open("/a");
+    socket.stall();
+    publish(&world, 0..3);
+    socket.go();
+    assert_eq!(data(&socket.receive_all()), [0], "what was begun");
+    let next = world.client().socket();
+    next.send(&json!([connect(&id)]));
+    assert_eq!(data(&next.receive_all()), [1, 2]);
+}
