@@ -5,6 +5,7 @@
 //! would cost more than everything else the server does. [`Json`] is the text of one JSON value,
 //! checked for syntax once and then only moved.
 
+use alloc::boxed::Box;
 #[cfg(any(feature = "front", test))]
 use alloc::collections::BTreeMap;
 #[cfg(any(feature = "front", test))]
@@ -54,6 +55,11 @@ impl Json {
     /// Takes over bytes that a parser has already found to be one JSON value.
     pub(crate) fn trusted(text: Bytes) -> Self {
         Self(text)
+    }
+
+    /// The text, without a copy if nobody else has it; [`Json::trusted`] takes it back.
+    pub(crate) fn into_bytes(self) -> Box<[u8]> {
+        Vec::from(self.0).into()
     }
 
     /// Reads the value into a Rust type.

@@ -69,10 +69,10 @@ fn a_session_that_waits_for_a_connect_is_small() {
 
 #[test]
 fn a_subscriber_with_a_held_connect_is_small() {
-    assert!(bytes(subscriber(Transport::LongPolling)) <= 750);
+    assert!(bytes(subscriber(Transport::LongPolling)) <= 720);
 }
 
 #[test]
 fn a_subscriber_on_a_socket_is_small() {
-    assert!(bytes(subscriber(Transport::WebSocket)) <= 910);
+    assert!(bytes(subscriber(Transport::WebSocket)) <= 860);
 }

@@ -8,10 +8,11 @@
 //! needed; this one is given back when it is empty, so an idle socket has none. And since it clears
 //! whatever it reads into, for each attempt, the reading is done here, too ([`Inlet`]).
 //!
-//! Texts go into that buffer as frames, but for one that is alone and that the connection takes at once; the
-//! answers to pings and to closings go into tungstenite's own. Neither may be written in the middle of the other, so what is begun is finished first, and
-//! answers go before texts that are not begun. And nothing is read while an answer is owed: a peer
-//! that does not take its pongs is not asked for more pings.
+//! Texts go into that buffer as frames, but for one that is alone and that the connection takes at
+//! once; the answers to pings and to closings go into tungstenite's own. Neither may be written in
+//! the middle of the other, so what is begun is finished first, and answers go before texts that are
+//! not begun. And nothing is read while an answer is owed: a peer that does not take its pongs is not
+//! asked for more pings.
 
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;

@@ -65,7 +65,8 @@ impl Idle {
         (self.is_over, self.waker) = (false, None);
     }
 
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Whether the sleep is over; if not, the task is woken when it is.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> bool {
         self.is_over = self.is_over || self.sleep.as_mut().poll(cx).is_ready();
         self.is_over
     }
@@ -74,7 +75,7 @@ impl Idle {
     /// polled: some runtimes let a task that has done much ask for nothing more, not even for that.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>) {
         let is_awaited = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if !is_awaited && !self.is_over(cx) {
+        if !is_awaited && !self.poll_over(cx) {
             self.waker = Some(cx.waker().clone());
         }
     }
@@ -92,7 +93,7 @@ impl Idle {
         if worked && now < self.due && self.waker.is_some() {
             return Poll::Pending;
         }
-        while self.is_over(cx) {
+        while self.poll_over(cx) {
             let due = if busy { now } else { self.since } + self.limit;
             if now >= due && !busy {
                 return Poll::Ready(());

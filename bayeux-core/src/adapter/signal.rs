@@ -10,7 +10,10 @@ use core::cell::Cell;
 use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Waker};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread_local,
+};
 
 pub(super) struct Signal {
     shared: Arc<Shared>,
@@ -29,7 +32,7 @@ impl Shared {
     }
 }
 
-std::thread_local! {
+thread_local! {
     /// Whose signals are not given on this thread.
     static HUSHED: Cell<Hush> = const { Cell::new(Hush::Nobody) };
 }

@@ -12,18 +12,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("http", &["crate::server", "crate::front", "std::thread", "std::time"]),
     ("ws", &["crate::server", "crate::front", "std::thread", "std::time"]),
     ("front", &["tokio", "async_io", "hyper", "std::thread", "std::time", "std::net"]),
-    (
-        "adapter",
-        &[
-            "tokio",
-            "async_io",
-            "smol",
-            "crate::server",
-            "crate::codec",
-            "std::thread::",
-            "std::thread;",
-        ],
-    ),
+    ("adapter", &["tokio", "async_io", "smol", "crate::server", "crate::codec", "std::thread"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
