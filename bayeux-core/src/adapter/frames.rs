@@ -2,7 +2,7 @@
 //!
 //! The protocol is tungstenite's. It is used without an async wrapper (tokio-tungstenite,
 //! async-tungstenite), which would be another one for each runtime: its context takes the stream
-//! with every call, and hyper's upgraded connection can be polled, so a view of it that "would
+//! with every call, and a connection can be polled, so a view of it that "would
 //! block" instead of waiting is all that is needed. That saves each socket the wrapper's wakers, and
 //! leaves the buffer of what is sent to us. tungstenite keeps the largest one that a socket ever
 //! needed; this one is given back when it is empty, so an idle socket has none. And since it clears
@@ -23,7 +23,6 @@ use std::io;
 
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf, Write};
-use hyper::upgrade::Upgraded;
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -56,7 +55,7 @@ const DISCARDED_AT_ONCE: usize = 64;
 
 /// In this order: what is looked at to write a text is together, since in a burst to many it is in no cache.
 #[repr(C)]
-pub(super) struct Wire {
+pub(super) struct Wire<I> {
     inlet: Inlet,
     /// Whether tungstenite needs more than it has been given.
     hungry: bool,
@@ -69,7 +68,7 @@ pub(super) struct Wire {
     out: Vec<u8>,
     written: usize,
     taken: u64,
-    io: Upgraded,
+    io: I,
     bayeux: Bayeux,
     closing: Option<Closing>,
     context: WebSocketContext,
@@ -81,8 +80,9 @@ struct Closing {
     flushed: bool,
 }
 
-impl Wire {
-    pub(super) fn new(io: Upgraded, bayeux: Bayeux, max_message_size: usize) -> Self {
+impl<I: Read + Write + Unpin> Wire<I> {
+    /// `ahead` is what was read of the connection already.
+    pub(super) fn new(io: I, ahead: Bytes, bayeux: Bayeux, max_message_size: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(MESSAGE_BUFFER)
             // Only control frames go here, which wait for the texts before them.
@@ -91,8 +91,8 @@ impl Wire {
             .max_frame_size(Some(max_message_size));
         Self {
             io,
-            inlet: Inlet::new(),
-            hungry: true,
+            hungry: ahead.is_empty(),
+            inlet: Inlet::new(ahead),
             bayeux,
             context: WebSocketContext::new(Role::Server, Some(config)),
             only: None,
@@ -235,7 +235,7 @@ impl Wire {
     }
 }
 
-impl Frames for Wire {
+impl<I: Read + Write + Unpin + Send> Frames for Wire<I> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         if self.answering && ready!(self.poll_flush_all(cx)).is_err() {
             return Poll::Ready(self.end());
@@ -325,7 +325,7 @@ impl Frames for Wire {
     }
 }
 
-impl Wire {
+impl<I: Read + Write + Unpin> Wire<I> {
     /// Nothing more comes in, so what is not begun does not go out.
     fn end(&mut self) -> Received {
         if self.written == 0 {
@@ -369,8 +369,8 @@ fn would_block(error: &Error) -> bool {
 }
 
 /// The connection during one poll, as tungstenite knows connections: what has come, and where answers go.
-struct View<'w, 'c, 'p, 'b> {
-    io: &'w mut Upgraded,
+struct View<'w, 'c, 'p, 'b, I> {
+    io: &'w mut I,
     cx: &'p mut Context<'c>,
     came: &'p mut &'b [u8],
     /// Whether nothing will ever come behind it.
@@ -384,7 +384,7 @@ fn now_or_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
-impl io::Read for View<'_, '_, '_, '_> {
+impl<I> io::Read for View<'_, '_, '_, '_, I> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.came.is_empty() && !self.is_all {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -393,7 +393,7 @@ impl io::Read for View<'_, '_, '_, '_> {
     }
 }
 
-impl io::Write for View<'_, '_, '_, '_> {
+impl<I: Write + Unpin> io::Write for View<'_, '_, '_, '_, I> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         now_or_block(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
     }

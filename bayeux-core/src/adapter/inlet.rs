@@ -23,8 +23,9 @@ pub(super) struct Inlet {
 }
 
 impl Inlet {
-    pub(super) fn new() -> Self {
-        Self { ahead: Bytes::new(), may_read: Signal::new() }
+    /// `ahead` was read already.
+    pub(super) fn new(ahead: Bytes) -> Self {
+        Self { ahead, may_read: Signal::new() }
     }
 
     /// What was read and is still to be taken.

@@ -28,6 +28,7 @@ use super::service::{CometdLayer, MountedBody, MountedService, ask};
 use super::serving::Serving;
 use super::site::Site;
 use super::timer::{Clock, Tasks, within};
+use super::upgrade::Carrier;
 use crate::front::{Bayeux, PeerAddr};
 
 /// Serves Bayeux under `options.path`, and `others` at all other paths, until `shutdown` is ready.
@@ -79,7 +80,8 @@ where
             None => break Ok(()),
         };
         let opening = async move { opening.await.map(speak) };
-        let service = WithPeer { inner: service.clone(), peer, place: Arc::clone(&place) };
+        let carrier = Carrier::of::<Stream<I>>(Arc::clone(&place));
+        let service = WithPeer { inner: service.clone(), peer, carrier };
         let connection = Box::pin(Arc::clone(&host).connection(opening, service));
         bayeux.spawn(hosted(&place, connection));
     };
@@ -185,7 +187,8 @@ impl Hosting {
         I: Read + Write + Unpin + Send + 'static,
         S: Site,
     {
-        let (accepted, peer, place) = (self.bayeux.now(), service.peer, Arc::clone(&service.place));
+        let (accepted, peer, place) =
+            (self.bayeux.now(), service.peer, Arc::clone(&service.carrier.place));
         let begun = within(&self.bayeux, self.options.head_timeout, self.begin(opening, &place));
         let (stream, protocol) = match begun.await {
             Some(Ok(Some(begun))) => begun,
@@ -241,7 +244,7 @@ impl Hosting {
 struct WithPeer<S> {
     inner: MountedService<S>,
     peer: Option<SocketAddr>,
-    place: Arc<Place>,
+    carrier: Carrier,
 }
 
 impl<S: Site> hyper::service::Service<Request<Incoming>> for WithPeer<S> {
@@ -250,7 +253,7 @@ impl<S: Site> hyper::service::Service<Request<Incoming>> for WithPeer<S> {
     type Future = Responding<S::Body, S::Error>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let busy = Some(self.place.begin());
+        let busy = Some(self.carrier.place.begin());
         if !self.inner.takes(&request) {
             if let Some(peer) = self.peer {
                 request.extensions_mut().insert(PeerAddr(peer));
@@ -261,7 +264,7 @@ impl<S: Site> hyper::service::Service<Request<Incoming>> for WithPeer<S> {
         let extensions = request.extensions_mut();
         if extensions.get::<OnUpgrade>().is_some() {
             // What others make of a connection is their own.
-            extensions.insert(Arc::clone(&self.place));
+            extensions.insert(self.carrier.clone());
         }
         let serving = self.inner.cometd().serve(request, self.peer);
         Responding { by: By::Cometd(serving), busy }

@@ -9,7 +9,8 @@ use core::task::{Context, Poll};
 use ::http::{Method, Response, StatusCode, request};
 use bytes::Bytes;
 use hyper::ext::Protocol;
-use hyper::upgrade::OnUpgrade;
+use hyper::rt::{Read, Write};
+use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::connections::{Busy, Place};
 use super::frames::Wire;
@@ -21,13 +22,28 @@ use crate::ws::{ExtendedConnect, Upgrade};
 /// long as the application has a use for it, and with these the connection would be, too.
 pub(super) struct Connection {
     on_upgrade: Option<OnUpgrade>,
-    /// Its WebSockets keep it. Without it they are tasks of the runtime that nobody waits for.
-    place: Option<Arc<Place>>,
+    /// Without it, WebSockets are tasks of the runtime that nobody waits for.
+    carrier: Option<Carrier>,
 }
 
 impl Connection {
     pub(super) fn take(head: &mut request::Parts) -> Self {
-        Self { on_upgrade: head.extensions.remove(), place: head.extensions.remove() }
+        Self { on_upgrade: head.extensions.remove(), carrier: head.extensions.remove() }
+    }
+}
+
+/// A connection that this server accepted, as its WebSockets know it.
+#[derive(Clone)]
+pub(super) struct Carrier {
+    /// They keep it.
+    pub(super) place: Arc<Place>,
+    serve: fn(Upgraded, Accepted),
+}
+
+impl Carrier {
+    /// A connection that hyper serves on a stream of this type.
+    pub(super) fn of<I: Read + Write + Unpin + Send + 'static>(place: Arc<Place>) -> Self {
+        Self { place, serve: serve_on::<I> }
     }
 }
 
@@ -53,35 +69,72 @@ pub(super) fn upgrade(
         *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
         return response;
     };
-    let place = connection.place;
-    let busy = place.as_ref().map(Place::begin);
-    let (max_message_size, server) = (upgrade.max_message_size(), bayeux.clone());
-    let socket_place = place.clone();
+    let (place, serve): (_, fn(_, _)) = match connection.carrier {
+        Some(Carrier { place, serve }) => (Some(place), serve),
+        None => (None, serve_any),
+    };
+    let accepted = Accepted {
+        bayeux: bayeux.clone(),
+        context,
+        max_message_size: upgrade.max_message_size(),
+        busy: place.as_ref().map(Place::begin),
+        place: place.clone(),
+    };
     // A task of its own, since a future keeps room for everything that it ever held: of the request
     // nothing is needed for as long as the socket lives.
     let beginning = async move {
         match on_upgrade.await {
-            Ok(io) => {
-                let wire = Wire::new(io, bayeux.clone(), max_message_size);
-                let socket = Serving { socket: bayeux.socket_in(context, wire), _busy: busy };
-                run(&bayeux, socket_place.as_ref(), socket);
-            }
+            Ok(io) => serve(io, accepted),
             Err(error) => {
                 tracing::debug!(target: "bayeux", "the upgrade to a WebSocket failed: {error}");
             }
         }
     };
-    run(&server, place.as_ref(), Box::pin(beginning));
+    run(&bayeux, place.as_ref(), Box::pin(beginning));
     upgrade.into_response()
 }
 
+/// A WebSocket that is to be served.
+struct Accepted {
+    bayeux: Bayeux,
+    context: RequestContext,
+    max_message_size: usize,
+    place: Option<Arc<Place>>,
+    busy: Option<Busy>,
+}
+
+impl Accepted {
+    /// Serves it on a connection of which `ahead` was read already.
+    fn serve<I: Read + Write + Unpin + Send + 'static>(self, io: I, ahead: Bytes) {
+        let Self { bayeux, context, max_message_size, place, busy } = self;
+        let wire = Wire::new(io, ahead, bayeux.clone(), max_message_size);
+        let socket = Serving { socket: bayeux.socket_in(context, wire), _busy: busy };
+        run(&bayeux, place.as_ref(), socket);
+    }
+}
+
+/// Serves a WebSocket on whatever hyper makes of its connection.
+fn serve_any(io: Upgraded, accepted: Accepted) {
+    accepted.serve(io, Bytes::new());
+}
+
+/// The same on hyper's connection itself, if it is one over `I`: that saves each delivery a look into
+/// hyper's box, and calls that the compiler does not see through. (Over HTTP/2 it is a stream of a
+/// connection.)
+fn serve_on<I: Read + Write + Unpin + Send + 'static>(io: Upgraded, accepted: Accepted) {
+    match io.downcast::<I>() {
+        Ok(parts) => accepted.serve(parts.io, parts.read_buf),
+        Err(io) => serve_any(io, accepted),
+    }
+}
+
 /// A WebSocket that is being served, which is something that its connection is doing.
-struct Serving {
-    socket: Socket<Wire>,
+struct Serving<I: Read + Write + Unpin + Send> {
+    socket: Socket<Wire<I>>,
     _busy: Option<Busy>,
 }
 
-impl Future for Serving {
+impl<I: Read + Write + Unpin + Send> Future for Serving<I> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
