@@ -39,13 +39,17 @@ impl Credential {
     /// `None` for anything that this server cannot have issued.
     fn parse(text: &str) -> Option<Self> {
         let digits: &[u8; TEXT_LEN] = text.as_bytes().try_into().ok()?;
-        let (mut bytes, mut wrong) = ([0; LEN], 0);
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
-            wrong |= high | low;
-            *byte = high << 4 | low & 15;
+        let (mut values, mut wrong) = ([0; TEXT_LEN], false);
+        for (value, &digit) in values.iter_mut().zip(digits) {
+            let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+            wrong |= (number > 9) & (letter > 5);
+            *value = if number > 9 { letter.wrapping_add(10) } else { number };
         }
-        (wrong < 16).then_some(Self(bytes))
+        let mut bytes = [0; LEN];
+        for (byte, pair) in bytes.iter_mut().zip(values.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1] & 15;
+        }
+        (!wrong).then_some(Self(bytes))
     }
 
     fn shard(&self) -> ShardTag {
@@ -63,17 +67,6 @@ impl Credential {
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// What each byte means as a hexadecimal digit; 16 and above is none.
-const VALUES: [u8; 256] = {
-    let mut values = [0xff; 256];
-    let mut value = 0;
-    while value < DIGITS.len() {
-        values[DIGITS[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
 
 /// How many bytes of an id are shown where it is not to be used.
 const SHORT: usize = 6;
