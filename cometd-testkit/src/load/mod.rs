@@ -208,7 +208,7 @@ impl Run<'_> {
         };
         let before = self.usage();
         let warm = FEW.min(sessions / 10);
-        let mut few = before;
+        let mut few = before.clone();
         let start = self.drive.now();
         let mut last = (0, start);
         let (mut begun, mut ready) = (0, 0);
@@ -245,7 +245,7 @@ impl Run<'_> {
             self.drive.turn(settled)?;
         }
         let all = self.usage();
-        let cpu = before.zip(all).map(|(before, all)| (all.cpu - before.cpu).as_secs_f64());
+        let cpu = spent(before.as_ref(), all.as_ref());
         let ready = Ready {
             sessions,
             seconds: seconds(end - start),
@@ -274,13 +274,10 @@ impl Run<'_> {
         self.drive.tally.counted.end = ended;
         self.drain()?;
         let took = seconds(ended - begun);
-        let spent = |from: Option<Usage>, to: Option<Usage>| {
-            from.zip(to).map(|(from, to)| to.cpu.saturating_sub(from.cpu).as_secs_f64())
-        };
         let measured = Measured {
             took,
-            server_cpu: spent(server, server_end),
-            own_cpu: spent(own, own_end),
+            server_cpu: spent(server.as_ref(), server_end.as_ref()),
+            own_cpu: spent(own.as_ref(), own_end.as_ref()),
             resident: server_end.map(|it| it.resident),
         };
         Ok(self.report(connected, &measured))
@@ -324,6 +321,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The seconds on processors between two looks at a process.
+fn spent(from: Option<&Usage>, to: Option<&Usage>) -> Option<f64> {
+    from.zip(to).map(|(from, to)| to.cpu_since(from).as_secs_f64())
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -1,14 +1,32 @@
 //! What a process costs, read from the outside. Linux only; elsewhere nothing is known.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// What a process has cost so far.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Usage {
-    /// Time on processors, in user code and in the kernel on its behalf.
-    pub(super) cpu: Duration,
     /// Resident memory, in KiB.
     pub(super) resident: u64,
+    /// Time on processors, in user code and in the kernel on its behalf.
+    ticks: Duration,
+    /// The same of each thread that is there, to the nanosecond, where the kernel tells.
+    threads: BTreeMap<OsString, u64>,
+}
+
+impl Usage {
+    /// The time on processors since `before`.
+    ///
+    /// Of a server with little to do, ticks are some per cent. Threads know better, but one that has ended
+    /// is not among them.
+    pub(super) fn cpu_since(&self, before: &Self) -> Duration {
+        let nanos = |it: &Self| it.threads.values().sum::<u64>();
+        if nanos(before) > 0 && self.threads.keys().eq(before.threads.keys()) {
+            return Duration::from_nanos(nanos(self).saturating_sub(nanos(before)));
+        }
+        self.ticks.saturating_sub(before.ticks)
+    }
 }
 
 /// Of a process, or of this one.
@@ -16,37 +34,30 @@ pub(super) fn usage(pid: Option<u32>) -> Option<Usage> {
     let folder = pid.map_or_else(|| "/proc/self".to_owned(), |pid| format!("/proc/{pid}"));
     let stat = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
     let status = std::fs::read_to_string(format!("{folder}/status")).ok()?;
-    let (all, running) = (cpu(&stat)?, cpu_of_threads(&format!("{folder}/task")));
-    Some(Usage { cpu: finest(all, running), resident: resident(&status)? })
+    let threads = threads(&format!("{folder}/task")).unwrap_or_default();
+    Some(Usage { resident: resident(&status)?, ticks: ticks(&stat)?, threads })
 }
 
-/// The unit of what Linux tells of a process, whatever its own ticks are.
+/// The unit of what Linux tells of a process (`USER_HZ`), whatever its own ticks are.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Of a server with little to do, ticks are some per cent. Threads know their time to the nanosecond,
-/// but those that have ended are not among them.
-fn finest(all: Duration, running: Option<Duration>) -> Duration {
-    running.filter(|&running| all.saturating_sub(running) <= 2 * TICK).unwrap_or(all)
-}
-
 /// Fields 14 and 15 of `stat` (proc(5)); the name before may have blanks in it.
-fn cpu(stat: &str) -> Option<Duration> {
+fn ticks(stat: &str) -> Option<Duration> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u32>().ok();
     Some(TICK * ticks()?.checked_add(ticks()?)?)
 }
 
-/// The first field of each thread's `schedstat`, where the kernel has it.
-fn cpu_of_threads(folder: &str) -> Option<Duration> {
-    let mut sum = 0;
+/// The first field of each thread's `schedstat`.
+fn threads(folder: &str) -> Option<BTreeMap<OsString, u64>> {
+    let mut threads = BTreeMap::new();
     for thread in std::fs::read_dir(folder).ok()? {
-        // One that ends meanwhile is missing.
-        let Ok(text) = std::fs::read_to_string(thread.ok()?.path().join("schedstat")) else {
-            continue;
-        };
-        sum += text.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
+        let thread = thread.ok()?;
+        // One may end meanwhile.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        threads.insert(thread.file_name(), text.split_ascii_whitespace().next()?.parse().ok()?);
     }
-    Some(Duration::from_nanos(sum))
+    Some(threads)
 }
 
 fn resident(status: &str) -> Option<u64> {
@@ -61,18 +72,28 @@ mod tests {
     #[test]
     fn fields_are_found_behind_any_name() {
         let stat = "17 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20";
-        assert_eq!(cpu(stat), Some(Duration::from_secs(2)));
+        assert_eq!(ticks(stat), Some(Duration::from_secs(2)));
         assert_eq!(resident("Name:\tx\nVmRSS:\t    1234 kB\n"), Some(1_234));
-        assert_eq!((cpu(""), resident("")), (None, None));
+        assert_eq!((ticks(""), resident("")), (None, None));
     }
 
     #[test]
-    fn threads_that_have_ended_count() {
-        let millis = Duration::from_millis;
-        assert_eq!(finest(millis(120), Some(millis(113))), millis(113));
-        assert_eq!(finest(millis(120), Some(millis(127))), millis(127));
-        assert_eq!(finest(millis(120), Some(millis(80))), millis(120));
-        assert_eq!(finest(millis(120), None), millis(120));
+    fn threads_count_as_long_as_they_are_the_same() {
+        let usage = |ticks, threads: &[(&str, u64)]| Usage {
+            resident: 1,
+            ticks: TICK * ticks,
+            threads: threads.iter().map(|(id, nanos)| (OsString::from(id), *nanos)).collect(),
+        };
+        let before = usage(10, &[("1", 1_000), ("2", 100)]);
+        let same = usage(12, &[("1", 1_500), ("2", 101)]);
+        assert_eq!(same.cpu_since(&before), Duration::from_nanos(501));
+        for others in [usage(12, &[("1", 1_500)]), usage(12, &[("1", 1_500), ("3", 101)])] {
+            assert_eq!(others.cpu_since(&before), TICK * 2);
+        }
+        // Where the kernel does not tell.
+        let (before, after) = (usage(10, &[("1", 0)]), usage(12, &[("1", 0)]));
+        assert_eq!(after.cpu_since(&before), TICK * 2);
+        assert_eq!(before.cpu_since(&after), Duration::ZERO);
     }
 
     #[test]

@@ -78,10 +78,10 @@ impl Run<'_> {
                 cpu_percent: percent(measured.server_cpu),
                 cpu_us_per_delivery: (measured.server_cpu.filter(|_| deliveries > 0))
                     .map(|cpu| cpu * 1e6 / deliveries as f64),
-                rss_kib_before: connected.few.map(|it| it.resident),
-                rss_kib_after: connected.all.map(|it| it.resident),
+                rss_kib_before: connected.few.as_ref().map(|it| it.resident),
+                rss_kib_after: connected.all.as_ref().map(|it| it.resident),
                 rss_kib_end: measured.resident,
-                rss_kib_per_session: (connected.few.zip(connected.all))
+                rss_kib_per_session: (connected.few.as_ref().zip(connected.all.as_ref()))
                     .filter(|_| connected.others > 0)
                     .map(|(few, all)| {
                         (all.resident as f64 - few.resident as f64) / connected.others as f64
