@@ -2,11 +2,11 @@
 //!
 //! The protocol is tungstenite's. It is used without an async wrapper (tokio-tungstenite,
 //! async-tungstenite), which would be another one for each runtime: its context takes the stream
-//! with every call, and a connection can be polled, so a view of it that "would
-//! block" instead of waiting is all that is needed. That saves each socket the wrapper's wakers, and
-//! leaves the buffer of what is sent to us. tungstenite keeps the largest one that a socket ever
-//! needed; this one is given back when it is empty, so an idle socket has none. And since it clears
-//! whatever it reads into, for each attempt, the reading is done here, too ([`Inlet`]).
+//! with every call, and a stream of hyper's (`I`) can be polled, so a view of it that "would block"
+//! instead of waiting is all that is needed. That saves each socket the wrapper's wakers, and leaves
+//! the buffer of what is sent to us. tungstenite keeps the largest one that a socket ever needed; this
+//! one is given back when it is empty, so an idle socket has none. And since it clears whatever it
+//! reads into, for each attempt, the reading is done here, too ([`Inlet`]).
 //!
 //! Texts go into that buffer as frames, but for one that is alone and that the connection takes at
 //! once; the answers to pings and to closings go into tungstenite's own. Neither may be written in

@@ -2,6 +2,7 @@
 //!
 //! A task that is woken to write has nothing to read, nearly always. So reading has a [`Signal`] of its own.
 
+use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io;
@@ -25,7 +26,7 @@ pub(super) struct Inlet {
 impl Inlet {
     /// `ahead` was read already.
     pub(super) fn new(ahead: Bytes) -> Self {
-        Self { ahead, may_read: Signal::new() }
+        Self { ahead: or_nothing(ahead), may_read: Signal::new() }
     }
 
     /// What was read and is still to be taken.
@@ -36,6 +37,7 @@ impl Inlet {
     /// So much of it is taken.
     pub(super) fn advance(&mut self, count: usize) {
         self.ahead.advance(count);
+        self.ahead = or_nothing(mem::take(&mut self.ahead));
     }
 
     /// Keeps what was read and not taken.
@@ -66,5 +68,36 @@ impl Inlet {
             self.look_again();
         }
         poll
+    }
+}
+
+/// What is empty may still hold on to all that it was once part of, such as hyper's read buffer.
+fn or_nothing(ahead: Bytes) -> Bytes {
+    if ahead.is_empty() { Bytes::new() } else { ahead }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+
+    /// A socket that stays silent is to have no buffer.
+    #[test]
+    fn what_is_taken_is_let_go_of() {
+        let mut read = BytesMut::with_capacity(8 * 1024);
+        read.extend_from_slice(b"ab");
+        let ahead = read.freeze();
+        let buffer = ahead.clone();
+        let mut inlet = Inlet::new(ahead);
+        inlet.advance(1);
+        assert_eq!((inlet.ahead(), buffer.is_unique()), (&b"b"[..], false));
+        inlet.advance(1);
+        assert_eq!((inlet.ahead(), buffer.is_unique()), (&b""[..], true));
+
+        let empty = BytesMut::with_capacity(8 * 1024).freeze();
+        let buffer = empty.clone();
+        assert!(!buffer.is_unique());
+        let inlet = Inlet::new(empty);
+        assert_eq!((inlet.ahead(), buffer.is_unique()), (&b""[..], true));
     }
 }

@@ -80,7 +80,7 @@ where
             None => break Ok(()),
         };
         let opening = async move { opening.await.map(speak) };
-        let carrier = Carrier::of::<Stream<I>>(Arc::clone(&place));
+        let carrier = Carrier::new(Arc::clone(&place));
         let service = WithPeer { inner: service.clone(), peer, carrier };
         let connection = Box::pin(Arc::clone(&host).connection(opening, service));
         bayeux.spawn(hosted(&place, connection));
@@ -182,7 +182,7 @@ impl Hosting {
     async fn connection<I, S>(
         self: Arc<Self>,
         opening: impl Future<Output = io::Result<I>> + Send + 'static,
-        service: WithPeer<S>,
+        mut service: WithPeer<S>,
     ) where
         I: Read + Write + Unpin + Send + 'static,
         S: Site,
@@ -199,6 +199,7 @@ impl Hosting {
         let idle = Idle::new(&self.bayeux, &place, accepted, self.options.head_timeout);
         match protocol {
             Protocol::Http1 => {
+                service.carrier.speaks_http1(&stream);
                 let connection = self.http1.serve_connection(stream, service).with_upgrades();
                 let end =
                     |it: &mut _| http1::UpgradeableConnection::graceful_shutdown(Pin::new(it));

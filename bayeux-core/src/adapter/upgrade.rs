@@ -35,15 +35,23 @@ impl Connection {
 /// A connection that this server accepted, as its WebSockets know it.
 #[derive(Clone)]
 pub(super) struct Carrier {
-    /// They keep it.
+    /// Each of them keeps it, so that the connection counts until they are over.
     pub(super) place: Arc<Place>,
+    /// How to serve one, once hyper hands it over.
     serve: fn(Upgraded, Accepted),
 }
 
 impl Carrier {
-    /// A connection that hyper serves on a stream of this type.
-    pub(super) fn of<I: Read + Write + Unpin + Send + 'static>(place: Arc<Place>) -> Self {
-        Self { place, serve: serve_on::<I> }
+    pub(super) fn new(place: Arc<Place>) -> Self {
+        Self { place, serve: serve_any }
+    }
+
+    /// The connection is going to be hyper's, over HTTP/1, on `_stream`.
+    pub(super) fn speaks_http1<I>(&mut self, _stream: &I)
+    where
+        I: Read + Write + Unpin + Send + 'static,
+    {
+        self.serve = serve_on::<I>;
     }
 }
 
@@ -113,18 +121,20 @@ impl Accepted {
     }
 }
 
-/// Serves a WebSocket on whatever hyper makes of its connection.
+/// Serves a WebSocket on what hyper hands over, whatever that is: a stream of an HTTP/2 connection, say.
 fn serve_any(io: Upgraded, accepted: Accepted) {
     accepted.serve(io, Bytes::new());
 }
 
-/// The same on hyper's connection itself, if it is one over `I`: that saves each delivery a look into
-/// hyper's box, and calls that the compiler does not see through. (Over HTTP/2 it is a stream of a
-/// connection.)
+/// The same on the connection's own stream, taken out of what hyper hands over. That saves each delivery a
+/// look into the box that it is in, and calls that the compiler does not see through.
 fn serve_on<I: Read + Write + Unpin + Send + 'static>(io: Upgraded, accepted: Accepted) {
     match io.downcast::<I>() {
         Ok(parts) => accepted.serve(parts.io, parts.read_buf),
-        Err(io) => serve_any(io, accepted),
+        Err(io) => {
+            debug_assert!(false, "hyper hands over what it was given");
+            serve_any(io, accepted);
+        }
     }
 }
 
