@@ -19,6 +19,13 @@ fn publish(world: &World, numbers: std::ops::Range<u64>) {
     numbers.for_each(|number| world.publish("/a", json!(number)).unwrap());
 }
 
+/// What a client gets that comes back on another socket.
+fn on_another_socket(world: &World, id: &str) -> Vec<Value> {
+    let socket = world.client().socket();
+    socket.send(&json!([connect(id)]));
+    data(&socket.receive_all())
+}
+
 #[test]
 fn each_event_is_a_text_of_its_own_unless_it_is_said_otherwise() {
     for (per_frame, expected) in [(Some(1), 3), (None, 1)] {
@@ -90,9 +97,7 @@ fn what_was_not_written_comes_on_the_next_socket() {
     lost.lose();
     assert!(lost.is_over());
     publish(&world, 5..7);
-    let next = world.client().socket();
-    next.send(&json!([connect(&id)]));
-    assert_eq!(data(&next.receive_all()), (0..7).map(Value::from).collect::<Vec<_>>());
+    assert_eq!(on_another_socket(&world, &id), (0..7).map(Value::from).collect::<Vec<_>>());
 }
 
 #[test]
@@ -119,9 +124,7 @@ fn what_was_written_in_part_does_not_come_again() {
     assert!(got > 0, "some of it is out");
     lost.lose();
     world.publish("/a", json!("after")).unwrap();
-    let next = world.client().socket();
-    next.send(&json!([connect(&id)]));
-    let rest = data(&next.receive_all());
+    let rest = on_another_socket(&world, &id);
     assert_eq!(rest.last(), Some(&json!("after")));
     assert!(got + rest.len() <= 4 + 2, "nothing comes twice");
 }
@@ -157,9 +160,7 @@ fn what_was_out_when_the_task_was_dropped_is_not_sent_again() {
     let sent = world.bayeux.stats().events_sent;
     assert!((2..1000).contains(&sent), "{sent}");
     drop(socket);
-    let next = world.client().socket();
-    next.send(&json!([connect(&id)]));
-    assert_eq!(data(&next.receive_all()), [] as [Value; 0]);
+    assert_eq!(on_another_socket(&world, &id), [] as [Value; 0]);
 }
 
 #[test]
@@ -171,7 +172,5 @@ fn what_follows_is_not_written_to_a_peer_that_has_gone() {
     publish(&world, 0..3);
     socket.go();
     assert_eq!(data(&socket.receive_all()), [0], "what was begun");
-    let next = world.client().socket();
-    next.send(&json!([connect(&id)]));
-    assert_eq!(data(&next.receive_all()), [1, 2]);
+    assert_eq!(on_another_socket(&world, &id), [1, 2]);
 }
