@@ -44,6 +44,9 @@ JAVA_CLASSES = f"{JAVA}/target/cometd-java-0.jar:{JAVA}/target/dependency/*"
 
 SCENARIOS = {
     "fanout-paced": "fanout --clients 1000 --payload 128 --rate 10000",
+    # The same with less time between two publishes, in which others use the caches.
+    "fanout-20k": "fanout --clients 1000 --payload 128 --rate 20000",
+    "fanout-40k": "fanout --clients 1000 --payload 128 --rate 40000",
     "fanout-max": "fanout --clients 1000 --payload 128 --rate max",
     "rooms-paced": "rooms --channels 100 --clients 1000 --payload 128 --rate 10000",
     "echo-max": "echo --clients 100 --rate max",
